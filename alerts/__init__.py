@@ -1,0 +1,1 @@
+"""Who hears what: channels and deliveries."""

@@ -1,0 +1,1 @@
+"""Budgets, their periods and crossings, and the evaluator."""

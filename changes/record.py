@@ -1,0 +1,78 @@
+"""`record()`: the audit event and the outbox rows of one change, in the transaction of the change itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+
+from changes.actor import Actor
+from changes.models import AuditEvent, OutboxRow
+
+
+class Topic(StrEnum):
+    """The kinds of object that are published to KV."""
+
+    KEY = "key"
+    TENANT = "tenant"
+    PRICING = "pricing"
+
+
+class Publish(NamedTuple):
+    """An object that must be published anew because of a change."""
+
+    topic: Topic
+    object_id: str
+
+
+class OutsideTransactionError(RuntimeError):
+    """A change was recorded outside a transaction, where half of it could be lost."""
+
+
+def record(
+    kind: str,
+    *,
+    by: Actor,
+    tenant: str,
+    target_kind: str,
+    target_id: str,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    publish: Iterable[Publish] = (),
+) -> AuditEvent:
+    """Write down a change and what must be published because of it.
+
+    `tenant` is the tenant's id, "" for what belongs to none. Never put a secret into `before` or `after`.
+    Raises OutsideTransactionError unless a transaction is open.
+    """
+    if not connection.in_atomic_block:
+        raise OutsideTransactionError("record() must run in the transaction of the change that it records.")
+    event = AuditEvent.objects.create(
+        kind=kind,
+        tenant_id=tenant,
+        actor_kind=by.kind,
+        actor_id=by.id,
+        actor_role=by.role,
+        target_kind=target_kind,
+        target_id=target_id,
+        before=before,
+        after=after,
+        request_id=by.request_id,
+        address=by.address,
+    )
+    rows = [
+        OutboxRow(topic=each.topic, object_id=each.object_id, audit_event_id=event.pk) for each in dict.fromkeys(publish)
+    ]
+    if rows:
+        OutboxRow.objects.bulk_create(rows)
+        transaction.on_commit(_wake_publisher)
+    return event
+
+
+def _wake_publisher() -> None:
+    """On PostgreSQL a notification wakes the publisher; on SQLite it watches the database's data version."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("NOTIFY spendops_outbox")

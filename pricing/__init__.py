@@ -1,0 +1,1 @@
+"""Catalogue, price versions, sync, and the explanation of every cost."""

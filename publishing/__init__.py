@@ -1,0 +1,1 @@
+"""From SQL to KV: rendering documents, desired state, draining."""

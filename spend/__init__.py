@@ -1,0 +1,1 @@
+"""ClickHouse: schema, ingest, questions, charts and pages of spend."""

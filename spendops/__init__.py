@@ -1,0 +1,1 @@
+"""The composition root: settings, URLs, the API, Celery and its timetable, WSGI. Imported by nobody."""

@@ -1,0 +1,22 @@
+"""Celery and the whole timetable of scheduled jobs."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+from celery.schedules import crontab
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "spendops.settings")
+
+app = Celery("spendops")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+app.conf.beat_schedule = {
+    "sync prices": {"task": "pricing.tasks.sync_prices", "schedule": crontab(hour="3", minute="17")},
+    "evaluate budgets": {"task": "budgets.tasks.evaluate_budgets", "schedule": float(settings.BUDGET_TICK_SECONDS)},
+    "send alerts": {"task": "alerts.tasks.send_deliveries", "schedule": float(settings.BUDGET_TICK_SECONDS)},
+    "collect unpriced models": {"task": "spend.tasks.collect_unpriced", "schedule": 30.0},
+}

@@ -1,0 +1,1 @@
+"""Tenants, their projects, API keys and members, and the walls between them."""

@@ -1,0 +1,114 @@
+"""Tenant, Project, ApiKey and Membership."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from tenants.scope import TenantManager
+from wire.ids import short_id
+
+
+def new_tenant_id() -> str:
+    """An id such as `t_4k2m9x0c1v7b`."""
+    return short_id("t")
+
+
+def new_project_id() -> str:
+    """An id such as `p_4k2m9x0c1v7b`."""
+    return short_id("p")
+
+
+class Tenant(models.Model):
+    """An organisation, or a part of one, that is billed on its own."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        SUSPENDED = "suspended"
+        ARCHIVED = "archived"
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_tenant_id, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.ACTIVE)
+    currency = models.CharField(max_length=3, default="USD")
+    time_zone = models.CharField(max_length=64, default="UTC")  # an IANA name: the tenant's days and budget periods
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Project(models.Model):
+    """A piece of work inside a tenant: what keys and spend are grouped by."""
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_project_id, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=120)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="project_name_once_per_tenant")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiKey(models.Model):
+    """A key that programs call the gateway with. The key itself is shown once and kept nowhere."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        DISABLED = "disabled"
+        REVOKED = "revoked"
+
+    id = models.CharField(primary_key=True, max_length=32)  # the public id that stands in the key
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=120)
+    env = models.CharField(max_length=16)
+    hash = models.CharField(max_length=64, unique=True)
+    pepper_version = models.PositiveSmallIntegerField()
+    last_four = models.CharField(max_length=4)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.ACTIVE)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    allowed_models = models.JSONField(default=list, blank=True)
+    denied_models = models.JSONField(default=list, blank=True)
+    allowed_providers = models.JSONField(default=list, blank=True)
+    denied_providers = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=64)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "status", "name"], name="key_by_tenant")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A person's role in a tenant, or in the whole installation when `tenant` is empty."""
+
+    class Role(models.TextChoices):
+        PLATFORM_ADMIN = "platform_admin"
+        TENANT_ADMIN = "tenant_admin"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    role = models.CharField(max_length=32, choices=Role.choices)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "tenant", "role"], name="role_once_per_member"),
+            models.UniqueConstraint(
+                fields=["user", "role"], condition=models.Q(tenant=None), name="platform_role_once_per_member"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.role}"

@@ -1,0 +1,115 @@
+"""What both planes are told by the environment: where data lies, which engines carry policy and events, the pepper.
+
+The management plane's own settings are in `spendops/settings.py`; the gateway's in `gateway/config.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from wire.env import Env, SettingError
+from wire.kv.base import KV
+from wire.kv.embedded import EmbeddedKV
+from wire.queues.base import Limits, Queue, queue_name
+from wire.queues.embedded import EmbeddedQueue
+
+_ENVIRONMENT = re.compile(r"^[a-z]{2,16}$")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings that the planes share. Make one with `Config.load()`."""
+
+    data: Path
+    production: bool
+    environments: tuple[str, ...]
+    pepper_version: int
+    pepper: bytes
+    limits: Limits
+
+    @classmethod
+    def load(cls, env: Env | None = None) -> Config:
+        """Read the environment. Raises SettingError with a sentence that says what to do."""
+        env = env or Env()
+        production = env.choice("SPENDOPS_MODE", "embedded", {"embedded", "production"}) == "production"
+        data = data_folder(env)
+        environments = env.words("SPENDOPS_ENVIRONMENTS", "dev,prod")
+        for name in environments:
+            if not _ENVIRONMENT.match(name):
+                raise SettingError(
+                    f"SPENDOPS_ENVIRONMENTS has {name!r}: an environment's name is 2 to 16 lower-case letters."
+                )
+        env.choice("SPENDOPS_KV", "embedded", {"embedded"})
+        env.choice("SPENDOPS_QUEUES", "embedded", {"embedded"})
+        return cls(
+            data=data,
+            production=production,
+            environments=environments,
+            pepper_version=1,
+            pepper=local_secret(env, "SPENDOPS_KEY_PEPPER", data, production=production).encode(),
+            limits=Limits(
+                batch=env.number("SPENDOPS_QUEUE_BATCH", Limits().batch, least=1, most=100_000),
+                retries=env.number("SPENDOPS_QUEUE_RETRIES", Limits().retries, least=1, most=1000),
+                visibility_seconds=env.number("SPENDOPS_QUEUE_VISIBILITY_SECONDS", Limits().visibility_seconds, least=1),
+            ),
+        )
+
+    def open_kv(self, environment: str) -> KV:
+        """Open an environment's KV namespace."""
+        return EmbeddedKV(self._folder(environment) / "kv.sqlite3")
+
+    def open_queue(self, kind: str, environment: str) -> Queue:
+        """Open one of an environment's queues (`wire.queues.base.USAGE`, `DENIALS`)."""
+        path = self._folder(environment) / "queues.sqlite3"
+        return EmbeddedQueue(path, queue_name(kind, environment), self.limits)
+
+    def _folder(self, environment: str) -> Path:
+        if environment not in self.environments:
+            raise SettingError(f"There is no environment {environment!r}: choose one of {', '.join(self.environments)}.")
+        return self.data / environment
+
+
+def data_folder(env: Env) -> Path:
+    """The folder that holds all local data, made when absent. Raises SettingError when it cannot be used."""
+    folder = env.path("SPENDOPS_DATA", "data")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(
+            f"SPENDOPS_DATA={str(folder)!r} cannot be made ({error.strerror}): name a folder that you may write to."
+        ) from error
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise SettingError(
+            f"SPENDOPS_DATA={str(folder)!r} cannot be read and written: change its owner or name another folder."
+        )
+    return folder
+
+
+def local_secret(env: Env, name: str, data: Path, *, production: bool) -> str:
+    """A secret from the environment or, on the embedded default, from a file that is made on first use (mode 0600)."""
+    given = env.secret(name)
+    if given:
+        if len(given) < 32:
+            raise SettingError(f"{name} is too short: use at least 32 random characters.")
+        return given
+    if production:
+        raise SettingError(f"{name} is not set: production needs {name}_FILE with at least 32 random characters.")
+    folder = data / "secrets"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / name.lower().removeprefix("spendops_")
+    made = folder / f".{path.name}.{secrets.token_hex(8)}"
+    if not path.exists():
+        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(made, path)  # of two processes that start at once, one wins and both read its file
+        except FileExistsError:
+            pass
+        finally:
+            made.unlink()
+    return path.read_text(encoding="utf-8").strip()

@@ -1,0 +1,1 @@
+"""Key-value stores that policy is published to, one namespace per environment."""

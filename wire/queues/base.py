@@ -1,0 +1,64 @@
+"""What every queue can do. Delivery is at least once: consumers make the effect exactly once by the event's id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+USAGE = "usage-events"
+DENIALS = "denial-events"
+
+
+def queue_name(kind: str, env: str) -> str:
+    """The name of an environment's queue, such as `usage-events-dev`."""
+    return f"{kind}-{env}"
+
+
+class Limits(NamedTuple):
+    """How a queue delivers. After `retries` deliveries that were not acknowledged a message is put aside as dead."""
+
+    batch: int = 5000
+    retries: int = 20
+    visibility_seconds: int = 60
+
+
+class Message(NamedTuple):
+    """A message in a consumer's hands, its own until the visibility time-out."""
+
+    id: int
+    body: bytes
+    attempts: int  # this delivery included
+
+
+class Depth(NamedTuple):
+    """How full a queue is. `oldest_ms` is when the oldest waiting message was sent (Unix ms), 0 when none waits."""
+
+    waiting: int
+    in_flight: int
+    dead: int
+    oldest_ms: int
+
+
+class Queue(Protocol):
+    """One named queue of one environment."""
+
+    def send(self, bodies: Sequence[bytes]) -> None:
+        """Add messages; when this returns they survive the death of the machine."""
+
+    def claim(self, most: int | None = None) -> list[Message]:
+        """Take messages, oldest first, hidden from others until the visibility time-out."""
+
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Remove messages whose effect is stored."""
+
+    def release(self, messages: Sequence[Message], *, delay_seconds: int = 0) -> None:
+        """Hand messages back, to be delivered again after a delay."""
+
+    def bury(self, messages: Sequence[Message], reason: str) -> None:
+        """Put messages aside as dead at once: they can never be understood."""
+
+    def depth(self) -> Depth:
+        """How full the queue is."""
+
+    def close(self) -> None:
+        """Give the queue's resources back."""

@@ -1,0 +1,102 @@
+"""The embedded queue: tables in one SQLite WAL file per environment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from wire.queues.base import Depth, Limits, Message
+from wire.sqlite import immediate, open_database
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS messages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue TEXT NOT NULL,
+    body BLOB NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    visible_at INTEGER NOT NULL,
+    sent_at INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS messages_waiting ON messages (queue, visible_at, id);
+CREATE TABLE IF NOT EXISTS dead (
+    id INTEGER PRIMARY KEY,
+    queue TEXT NOT NULL,
+    body BLOB NOT NULL,
+    attempts INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    buried_at INTEGER NOT NULL
+);
+"""
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class EmbeddedQueue:
+    """A queue in an SQLite file, for any number of processes on one machine."""
+
+    def __init__(self, path: Path, name: str, limits: Limits | None = None) -> None:
+        self.name = name
+        self.limits = limits or Limits()
+        self._db = open_database(path, schema=_SCHEMA, durable=True)
+
+    def send(self, bodies: Sequence[bytes]) -> None:
+        now = _now_ms()
+        with immediate(self._db):
+            self._db.executemany(
+                "INSERT INTO messages (queue, body, visible_at, sent_at) VALUES (?, ?, ?, ?)",
+                [(self.name, body, now, now) for body in bodies],
+            )
+
+    def claim(self, most: int | None = None) -> list[Message]:
+        now = _now_ms()
+        with immediate(self._db):
+            rows = self._db.execute(
+                "UPDATE messages SET attempts = attempts + 1, visible_at = ? WHERE id IN ("
+                "SELECT id FROM messages WHERE queue = ? AND visible_at <= ? ORDER BY id LIMIT ?"
+                ") RETURNING id, body, attempts",
+                (now + self.limits.visibility_seconds * 1000, self.name, now, most or self.limits.batch),
+            ).fetchall()
+            self._bury(
+                [each for each, _, attempts in rows if attempts > self.limits.retries],
+                f"not acknowledged after {self.limits.retries} deliveries",
+            )
+        return [Message(*row) for row in sorted(rows) if row[2] <= self.limits.retries]
+
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        with immediate(self._db):
+            self._db.executemany("DELETE FROM messages WHERE id = ?", [(message.id,) for message in messages])
+
+    def release(self, messages: Sequence[Message], *, delay_seconds: int = 0) -> None:
+        at = _now_ms() + delay_seconds * 1000
+        with immediate(self._db):
+            self._db.executemany("UPDATE messages SET visible_at = ? WHERE id = ?", [(at, m.id) for m in messages])
+
+    def bury(self, messages: Sequence[Message], reason: str) -> None:
+        with immediate(self._db):
+            self._bury([message.id for message in messages], reason)
+
+    def depth(self) -> Depth:
+        now = _now_ms()
+        waiting, in_flight, oldest = self._db.execute(
+            "SELECT count(*) FILTER (WHERE visible_at <= ?), count(*) FILTER (WHERE visible_at > ?),"
+            " coalesce(min(sent_at), 0) FROM messages WHERE queue = ?",
+            (now, now, self.name),
+        ).fetchone()
+        (dead,) = self._db.execute("SELECT count(*) FROM dead WHERE queue = ?", (self.name,)).fetchone()
+        return Depth(waiting, in_flight, dead, oldest)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _bury(self, ids: list[int], reason: str) -> None:
+        now = _now_ms()
+        self._db.executemany(
+            "INSERT OR IGNORE INTO dead (id, queue, body, attempts, reason, buried_at)"
+            " SELECT id, queue, body, attempts, ?, ? FROM messages WHERE id = ?",
+            [(reason, now, each) for each in ids],
+        )
+        self._db.executemany("DELETE FROM messages WHERE id = ?", [(each,) for each in ids])
+
