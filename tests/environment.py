@@ -1,0 +1,14 @@
+"""Loaded before Django's settings (`-p tests.environment`): tests never touch a real installation's data or ports."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+for name in [name for name in os.environ if name.startswith("SPENDOPS_") and not name.startswith("SPENDOPS_TEST_")]:
+    del os.environ[name]
+
+os.environ["SPENDOPS_DATA"] = tempfile.mkdtemp(prefix="spendops-test-")
+os.environ["SPENDOPS_LOG_LEVEL"] = "error"
+if os.environ.get("SPENDOPS_TEST_DATABASE_URL"):
+    os.environ["SPENDOPS_DATABASE_URL"] = os.environ["SPENDOPS_TEST_DATABASE_URL"]
