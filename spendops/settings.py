@@ -27,11 +27,14 @@ WEB_PORT = env.port("SPENDOPS_WEB_PORT", 8000)
 PUBLIC_URL = env.text("SPENDOPS_PUBLIC_URL", f"http://localhost:{WEB_PORT}").rstrip("/")
 _public = urlsplit(PUBLIC_URL)
 if _public.scheme not in ("http", "https") or not _public.hostname:
-    raise SettingError(f"SPENDOPS_PUBLIC_URL={PUBLIC_URL!r} is not an address: write it like https://spend.example.com.")
+    raise SettingError(
+        f"SPENDOPS_PUBLIC_URL={PUBLIC_URL!r} is not an address: write it like https://spend.example.com."
+    )
 if PRODUCTION and (DEBUG or _public.scheme != "https"):
     raise SettingError("Production needs SPENDOPS_DEBUG=false and an https SPENDOPS_PUBLIC_URL.")
 SECURE = _public.scheme == "https"
-ALLOWED_HOSTS = [_public.hostname, *env.words("SPENDOPS_ALLOWED_HOSTS", "")]
+# loopback names are for health probes; links are built from PUBLIC_URL, never from a Host header
+ALLOWED_HOSTS = [_public.hostname, "localhost", "127.0.0.1", *env.words("SPENDOPS_ALLOWED_HOSTS", "")]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 WEBAUTHN_RP_ID = env.text("SPENDOPS_WEBAUTHN_RP_ID", _public.hostname)
 WEBAUTHN_ORIGIN = PUBLIC_URL
@@ -208,7 +211,10 @@ SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
 SECURE_HSTS_PRELOAD = SECURE
 SECURE_SSL_REDIRECT = SECURE
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("SPENDOPS_BEHIND_PROXY", default=False) else None
+SECURE_REDIRECT_EXEMPT = [r"^health$", r"^ready$"]
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("SPENDOPS_BEHIND_PROXY", default=False) else None
+)
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
