@@ -58,12 +58,7 @@ class Ring:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._supervisord is not None:
-            self._supervisord.send_signal(signal.SIGTERM)
-            try:
-                self._supervisord.wait(timeout=STOP_SECONDS * 2)
-            except subprocess.TimeoutExpired:
-                self._supervisord.kill()
+        self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self, *names: str) -> None:
@@ -84,6 +79,17 @@ class Ring:
             return state == "RUNNING" and (not process.health or _answers(process.health))
 
         wait_until(up, seconds, f"{name} did not come up within {seconds:.0f} s; see {self._log(name)}")
+
+    def stop(self) -> None:
+        """Stop everything and wait for the end. Raises NotUpError when something had to be killed."""
+        if self._supervisord is None or self._supervisord.poll() is not None:
+            return
+        self._supervisord.send_signal(signal.SIGTERM)
+        try:
+            self._supervisord.wait(timeout=STOP_SECONDS * 2)
+        except subprocess.TimeoutExpired:
+            self._supervisord.kill()
+            raise NotUpError(f"The ring did not stop in time; see {self.logs / 'supervisor.log'}.") from None
 
     def pid(self, name: str) -> int:
         """The process id; 0 while it is down."""
