@@ -22,7 +22,7 @@ PRODUCTION = SPENDOPS.production
 DEBUG = env.flag("SPENDOPS_DEBUG", default=False)
 SECRET_KEY = local_secret(env, "SPENDOPS_SECRET_KEY", SPENDOPS.data, production=PRODUCTION)
 
-# -- where people and programs reach us -----------------------------------------------------------------------------
+# -- where people and programs reach us
 WEB_PORT = env.port("SPENDOPS_WEB_PORT", 8000)
 PUBLIC_URL = env.text("SPENDOPS_PUBLIC_URL", f"http://localhost:{WEB_PORT}").rstrip("/")
 _public = urlsplit(PUBLIC_URL)
@@ -48,7 +48,7 @@ GATEWAY_URLS = {
     for name, port in GATEWAY_PORTS.items()
 }
 
-# -- applications ---------------------------------------------------------------------------------------------------
+# -- applications
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -110,7 +110,7 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 
-# -- SQL ------------------------------------------------------------------------------------------------------------
+# -- SQL
 
 
 def _database(url: str) -> dict[str, object]:
@@ -145,7 +145,7 @@ def _database(url: str) -> dict[str, object]:
 
 DATABASES = {"default": _database(env.secret("SPENDOPS_DATABASE_URL"))}
 
-# -- ClickHouse: the embedded engine listens on loopback and speaks the server's own protocol ----------------------------
+# -- ClickHouse: the embedded engine listens on loopback and speaks the server's own protocol
 CLICKHOUSE_PORT = env.port("SPENDOPS_CLICKHOUSE_PORT", 9010)
 CLICKHOUSE_URL = env.secret("SPENDOPS_CLICKHOUSE_URL", f"clickhouse://127.0.0.1:{CLICKHOUSE_PORT}/spendops")
 if urlsplit(CLICKHOUSE_URL).scheme not in ("clickhouse", "clickhouses"):
@@ -155,7 +155,7 @@ if urlsplit(CLICKHOUSE_URL).scheme not in ("clickhouse", "clickhouses"):
     )
 CLICKHOUSE_EMBEDDED = not env.secret("SPENDOPS_CLICKHOUSE_URL")
 
-# -- jobs: a Celery message is only a wake-up; what is to be done stands in SQL rows ------------------------------------------
+# -- jobs: a Celery message is only a wake-up; what is to be done stands in SQL rows
 _broker_folder = SPENDOPS.data / "celery"
 CELERY_BROKER_URL = env.secret("SPENDOPS_BROKER_URL", "filesystem://")
 if CELERY_BROKER_URL == "filesystem://":
@@ -174,7 +174,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(_broker_folder / "beat-schedule")
 CELERY_TIMEZONE = "UTC"
 BUDGET_TICK_SECONDS = env.number("SPENDOPS_BUDGET_TICK_SECONDS", 5, least=1, most=3600)
 
-# -- mail and Slack ---------------------------------------------------------------------------------------------------
+# -- mail and Slack
 _mail = urlsplit(env.secret("SPENDOPS_MAIL_URL"))
 MAIL_TO_OUTBOX = not _mail.scheme
 if MAIL_TO_OUTBOX:
@@ -192,7 +192,7 @@ else:
     raise SettingError("SPENDOPS_MAIL_URL must begin with smtp:// or smtps://, like smtp://user:password@host:587.")
 DEFAULT_FROM_EMAIL = env.text("SPENDOPS_MAIL_FROM", "SpendOps <spendops@localhost>")
 
-# -- sessions, cookies, headers -----------------------------------------------------------------------------------------
+# -- sessions, cookies, headers
 SESSION_IDLE_SECONDS = env.number("SPENDOPS_SESSION_IDLE_SECONDS", 15 * 60, least=60)
 SESSION_ABSOLUTE_SECONDS = env.number("SPENDOPS_SESSION_ABSOLUTE_SECONDS", 8 * 3600, least=300)
 STEP_UP_SECONDS = env.number("SPENDOPS_STEP_UP_SECONDS", 5 * 60, least=30, most=3600)
@@ -232,7 +232,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# -- static files, messages, logs -----------------------------------------------------------------------------------------
+# -- static files, messages, logs
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = SPENDOPS.data / "static"

@@ -1,4 +1,4 @@
-"""`make tools`: the Debian packages that the tests need. As root they are installed; otherwise the line that does it is named."""
+"""`make tools`: the Debian packages that the tests need, installed when we are root; else the line that does it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from glob import glob
+from pathlib import Path
 
 PROGRAMS = {
     "chromium": ("chromium", "browser tests drive a real Chromium"),
@@ -18,7 +18,7 @@ def missing() -> list[str]:
     """The packages whose programs are not on this machine."""
     absent = []
     for package, (program, _) in PROGRAMS.items():
-        found = shutil.which(program) or glob(f"/usr/lib/postgresql/*/bin/{program}")
+        found = shutil.which(program) or list(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
         if not found:
             absent.append(package)
     return absent

@@ -1,4 +1,4 @@
-"""How the embedded stores open their SQLite files: WAL, explicit transactions, a sentence when a folder cannot be used."""
+"""How the embedded stores open their SQLite files: WAL, explicit transactions, a sentence when it cannot be done."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def open_database(path: Path, *, schema: str, durable: bool) -> sqlite3.Connecti
 
 @contextmanager
 def immediate(connection: sqlite3.Connection) -> Iterator[None]:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK: a read that turns into a write fails at once under WAL, so begin as a writer."""
+    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK. Under WAL a read that turns into a write fails at once: begin as a writer."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

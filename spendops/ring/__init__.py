@@ -1,1 +1,1 @@
-"""The whole ring on one machine: its processes, the supervisor that keeps them up, `make run`, `make demo`, `make smoke`."""
+"""The whole ring on one machine: its processes, what keeps them up, `make run`, `make demo` and `make smoke`."""

@@ -13,6 +13,11 @@ from wire.env import Env, SettingError
 PYTHON = sys.executable
 MANAGE = str(settings.BASE_DIR / "manage.py")
 ENGINE = "clickhouse"
+CELERY = (
+    "celery -A spendops.celery worker --beat --pool threads --concurrency 2"
+    " --loglevel warning --without-gossip --without-mingle"
+)
+GUNICORN = "gunicorn spendops.wsgi:application --worker-class gthread --workers 1 --threads 8 --no-control-socket"
 
 
 class Process(NamedTuple):
@@ -48,13 +53,11 @@ def processes(env: Env | None = None) -> list[Process]:
         Process("consumer-denials", (PYTHON, MANAGE, "consume", "denials")),
         Process(
             "worker",
-            (PYTHON, "-m", "celery", "-A", "spendops.celery", "worker", "--beat", "--pool", "threads")
-            + ("--concurrency", "2", "--loglevel", "warning", "--without-gossip", "--without-mingle"),
+            (PYTHON, "-m", *CELERY.split()),
         ),
         Process(
             "web",
-            (PYTHON, "-m", "gunicorn", "spendops.wsgi:application", "--bind", f"{bind}:{web}")
-            + ("--worker-class", "gthread", "--workers", "1", "--threads", "8", "--no-control-socket"),
+            (PYTHON, "-m", *GUNICORN.split(), "--bind", f"{bind}:{web}"),
             web,
             "SPENDOPS_WEB_PORT",
             f"http://127.0.0.1:{web}/ready",

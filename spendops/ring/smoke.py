@@ -99,7 +99,7 @@ def main() -> int:
         ok = True
         try:
             _walk(smoke)
-        except Exception as error:  # noqa: BLE001 - whatever went wrong is the result
+        except Exception as error:
             ok = False
             print(f"  {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         print(json.dumps({"ok": ok, "steps": smoke.results}))
@@ -202,8 +202,8 @@ def _streamed_call(smoke: Smoke, say: Callable[[str], None]) -> None:
         for line in answer.iter_lines():
             if line.startswith("data: {"):
                 usage = json.loads(line[6:]).get("usage") or usage
-    _expect(usage is not None, "the stream brought no usage")
-    assert usage is not None
+    if usage is None:
+        raise StepError("the stream brought no usage")
     cost = Decimal(usage["prompt_tokens"] * 150_000 + usage["completion_tokens"] * 600_000).scaleb(-12)
     smoke.calls[event] = cost
     say(f"${cost:f}")
@@ -254,6 +254,7 @@ def _spent(smoke: Smoke) -> Decimal:
 
 def _crossing(smoke: Smoke, say: Callable[[str], None]) -> None:
     from alerts.models import Delivery
+
     from tenants.scope import tenant_scope
 
     def told() -> set[str]:
@@ -312,7 +313,6 @@ def _passes(smoke: Smoke) -> bool:
 def _kills(smoke: Smoke, say: Callable[[str], None]) -> None:
     """Call without pause while each process is killed in turn; every call that was answered must be counted."""
     import openai
-
     from spend.queries.requests import request_by_id
 
     answered: dict[str, Decimal | None] = {}
