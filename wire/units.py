@@ -37,6 +37,25 @@ class Unit(NamedTuple):
 
 
 _T, _IN, _OUT = Measure.TOKEN, "input", "output"
+_MODALITIES = ("text", "audio", "image", "video")
+
+
+def _tokens_of(modality: str) -> tuple[Unit, ...]:
+    """A modality's tokens. Fallbacks go from what says more of the token to what says less."""
+    ours_in, ours_out = f"{modality}_in", f"{modality}_out"
+    write, plain = f"{modality}_cache_write", ("cache_write", ours_in, "input")
+    return (
+        Unit(ours_in, _T, _IN, ("input",), f"{modality} input tokens"),
+        Unit(ours_out, _T, _OUT, ("output",), f"{modality} output tokens"),
+        Unit(f"{modality}_cache_read", _T, _IN, ("cache_read", ours_in, "input"), f"cached {modality} tokens"),
+        Unit(write, _T, _IN, plain, f"{modality} cache write tokens"),
+        Unit(f"{write}_5m", _T, _IN, (write, "cache_write_5m", *plain), f"{modality} cache write tokens (5 min)"),
+        Unit(f"{write}_1h", _T, _IN, (write, "cache_write_1h", *plain), f"{modality} cache write tokens (1 h)"),
+        Unit(f"{modality}_tool_in", _T, _IN, ("tool_in", ours_in, "input"), f"{modality} tool input tokens"),
+        Unit(f"{modality}_reasoning", _T, _OUT, ("reasoning", ours_out, "output"), f"{modality} reasoning tokens"),
+        Unit(f"{modality}_citation", _T, _OUT, ("citation", ours_out, "output"), f"{modality} citation tokens"),
+    )
+
 
 _ALL = (
     Unit("input", _T, _IN, label="input tokens"),
@@ -45,19 +64,10 @@ _ALL = (
     Unit("cache_write", _T, _IN, ("input",), "cache write tokens"),
     Unit("cache_write_5m", _T, _IN, ("cache_write", "input"), "cache write tokens (5 min)"),
     Unit("cache_write_1h", _T, _IN, ("cache_write", "input"), "cache write tokens (1 h)"),
+    Unit("tool_in", _T, _IN, ("input",), "tool input tokens"),
     Unit("reasoning", _T, _OUT, ("output",), "reasoning tokens"),
     Unit("citation", _T, _OUT, ("output",), "citation tokens"),
-    Unit("tool_in", _T, _IN, ("input",), "tool input tokens"),
-    Unit("audio_in", _T, _IN, ("input",), "audio input tokens"),
-    Unit("audio_out", _T, _OUT, ("output",), "audio output tokens"),
-    Unit("audio_cache_read", _T, _IN, ("cache_read", "audio_in", "input"), "cached audio tokens"),
-    Unit("image_in", _T, _IN, ("input",), "image input tokens"),
-    Unit("image_out", _T, _OUT, ("output",), "image output tokens"),
-    Unit("image_cache_read", _T, _IN, ("cache_read", "image_in", "input"), "cached image tokens"),
-    Unit("video_in", _T, _IN, ("input",), "video input tokens"),
-    Unit("video_out", _T, _OUT, ("output",), "video output tokens"),
-    Unit("text_in", _T, _IN, ("input",), "text input tokens"),
-    Unit("text_out", _T, _OUT, ("output",), "text output tokens"),
+    *(unit for modality in _MODALITIES for unit in _tokens_of(modality)),
     Unit("requests", Measure.REQUEST, "", label="requests"),
     Unit("images", Measure.IMAGE, _OUT, label="images"),
     Unit("audio_seconds", Measure.SECOND, "", label="seconds of audio"),
@@ -75,11 +85,11 @@ _ALL = (
     Unit("code_executions", Measure.EXECUTION, "", label="code executions"),
 )
 
-UNITS: dict[str, Unit] = {unit.name: unit for unit in _ALL}
+UNITS: dict[str, Unit] = {unit.name: unit for unit in _ALL}  # in the order in which people read them
 INPUT_TOKENS = frozenset(u.name for u in _ALL if u.measure is _T and u.direction == _IN)
 OUTPUT_TOKENS = frozenset(u.name for u in _ALL if u.measure is _T and u.direction == _OUT)
 
-# A call's tool use is not always counted by a provider; where it is not, having no price for it is no gap in the price book.
+# Every call is one request, and few providers charge for that: having no price for it is no gap in the price book.
 OPTIONAL = frozenset({"requests"})
 
 
