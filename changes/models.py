@@ -50,7 +50,7 @@ class AuditEvent(models.Model):
 
 
 class OutboxRow(models.Model):
-    """"This object changed": the publisher reads the object again when it publishes, so the row holds its id only."""
+    """ "This object changed": the publisher reads the object again when it publishes, so the row holds its id only."""
 
     topic = models.CharField(max_length=32)  # a `changes.record.Topic`
     object_id = models.CharField(max_length=128)

@@ -63,7 +63,8 @@ def record(
         address=by.address,
     )
     rows = [
-        OutboxRow(topic=each.topic, object_id=each.object_id, audit_event_id=event.pk) for each in dict.fromkeys(publish)
+        OutboxRow(topic=each.topic, object_id=each.object_id, audit_event_id=event.pk)
+        for each in dict.fromkeys(publish)
     ]
     if rows:
         OutboxRow.objects.bulk_create(rows)

@@ -54,7 +54,9 @@ class Config:
             limits=Limits(
                 batch=env.number("SPENDOPS_QUEUE_BATCH", Limits().batch, least=1, most=100_000),
                 retries=env.number("SPENDOPS_QUEUE_RETRIES", Limits().retries, least=1, most=1000),
-                visibility_seconds=env.number("SPENDOPS_QUEUE_VISIBILITY_SECONDS", Limits().visibility_seconds, least=1),
+                visibility_seconds=env.number(
+                    "SPENDOPS_QUEUE_VISIBILITY_SECONDS", Limits().visibility_seconds, least=1
+                ),
             ),
         )
 
@@ -69,7 +71,9 @@ class Config:
 
     def _folder(self, environment: str) -> Path:
         if environment not in self.environments:
-            raise SettingError(f"There is no environment {environment!r}: choose one of {', '.join(self.environments)}.")
+            raise SettingError(
+                f"There is no environment {environment!r}: choose one of {', '.join(self.environments)}."
+            )
         return self.data / environment
 
 

@@ -78,4 +78,6 @@ class Env:
         try:
             return Path(file_name).read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise SettingError(f"{name}_FILE={file_name!r} cannot be read ({error.strerror}): check the path.") from error
+            raise SettingError(
+                f"{name}_FILE={file_name!r} cannot be read ({error.strerror}): check the path."
+            ) from error

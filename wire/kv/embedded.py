@@ -28,7 +28,9 @@ ON CONFLICT (key) DO UPDATE SET rev = excluded.rev, digest = excluded.digest, bo
 WHERE excluded.rev > entries.rev
 """  # noqa: S608 - built from a constant
 
-_ADD = f"INSERT INTO entries (key, rev, digest, body, seq) VALUES (?, 1, ?, ?, {_NEXT_SEQ}) ON CONFLICT (key) DO NOTHING"  # noqa: S608
+_ADD = (
+    f"INSERT INTO entries (key, rev, digest, body, seq) VALUES (?, 1, ?, ?, {_NEXT_SEQ}) ON CONFLICT (key) DO NOTHING"  # noqa: S608
+)
 
 
 class EmbeddedKV:

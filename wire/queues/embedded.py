@@ -99,4 +99,3 @@ class EmbeddedQueue:
             [(reason, now, each) for each in ids],
         )
         self._db.executemany("DELETE FROM messages WHERE id = ?", [(each,) for each in ids])
-
