@@ -1,1 +1,1 @@
-"""Who you are: users, passkeys, sessions, enrolment, step-up."""
+"""Who you are: people, passkeys, sessions, enrolment, step-up. What a person may do is `tenants`' affair."""

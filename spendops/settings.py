@@ -52,7 +52,6 @@ GATEWAY_URLS = {
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
@@ -69,6 +68,7 @@ INSTALLED_APPS = [
     "publishing",
 ]
 AUTH_USER_MODEL = "access.User"
+AUTHENTICATION_BACKENDS = ["access.backends.PasskeyBackend"]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -100,7 +100,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "spendops.context.navigation",
             ],
-            "builtins": ["spend.templatetags.figures"],
+            "builtins": ["spendops.templatetags.figures", "spendops.templatetags.icons"],
         },
     }
 ]
@@ -197,6 +197,8 @@ SESSION_IDLE_SECONDS = env.number("SPENDOPS_SESSION_IDLE_SECONDS", 15 * 60, leas
 SESSION_ABSOLUTE_SECONDS = env.number("SPENDOPS_SESSION_ABSOLUTE_SECONDS", 8 * 3600, least=300)
 STEP_UP_SECONDS = env.number("SPENDOPS_STEP_UP_SECONDS", 5 * 60, least=30, most=3600)
 CEREMONY_SECONDS = 120
+SESSION_ENGINE = "access.session_engine"
+SESSION_COOKIE_AGE = SESSION_ABSOLUTE_SECONDS
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
 SESSION_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = True

@@ -1,0 +1,20 @@
+"""Which views anybody may open. Everything else needs a session that a passkey stands behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_MARK = "_anybody_may_open"
+
+
+def public(view: View) -> View:
+    """Mark a view that anybody may open, signed in or not."""
+    setattr(view, _MARK, True)
+    return view
+
+
+def is_public(view: Callable[..., Any]) -> bool:
+    return getattr(view, _MARK, False) is True

@@ -1,0 +1,105 @@
+"""Deny by default: sessions end in time, and every view that is not public needs a passkey behind the session."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from django.conf import settings
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.shortcuts import resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from access.gates import is_public
+from access.problems import problem, wants_html
+from access.rules import session_ended
+from access.session_engine import SEEN_AT, SIGNED_IN_AT
+
+# A page that refreshes itself sends this header, so that it does not keep alive a session that nobody uses.
+BACKGROUND = "X-SpendOps-Background"
+
+
+class SessionLifetimeMiddleware:
+    """Ends sessions at their idle and absolute limits.
+
+    Stands before OTPMiddleware: ending a session puts an anonymous user into the request, who must still learn
+    `is_verified()` there.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.user.is_authenticated:
+            self._keep_or_end(request)
+        return self._get_response(request)
+
+    def _keep_or_end(self, request: HttpRequest) -> None:
+        now = time.time()
+        session = request.session
+        seen_at = session.get(SEEN_AT)
+        if session_ended(
+            now=now,
+            signed_in_at=session.get(SIGNED_IN_AT),
+            seen_at=seen_at,
+            idle=settings.SESSION_IDLE_SECONDS,
+            absolute=settings.SESSION_ABSOLUTE_SECONDS,
+        ):
+            logout(request)
+        elif now - seen_at > settings.SESSION_IDLE_SECONDS / 20 and BACKGROUND not in request.headers:
+            session[SEEN_AT] = now  # one write in a while, not one for each request
+
+
+class PasskeyRequiredMiddleware:
+    """Refuses whoever is not signed in with a passkey, on every view that is not marked `@public`."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._get_response(request)
+        if request.resolver_match is None and request.path.startswith("/api/") and not request.user.is_verified():
+            return refuse(request)  # an address that does not exist tells a stranger no more than one that does
+        return response
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]
+    ) -> HttpResponse | None:
+        if is_public(view) or request.user.is_verified():
+            return None
+        return refuse(request)
+
+
+def refuse(request: HttpRequest) -> HttpResponse:
+    """Send a browser to the sign-in page (it comes back afterwards), and tell a program 401."""
+    if wants_html(request):
+        return HttpResponseRedirect(sign_in_address(request))
+    response = problem(401, "sign_in_required", "Sign in with a passkey first.")
+    if request.headers.get("HX-Request"):
+        response.headers["HX-Redirect"] = sign_in_address(request)
+    return response
+
+
+def sign_in_address(request: HttpRequest) -> str:
+    """The sign-in page, with the way back to where the person was."""
+    here = request.get_full_path()
+    if request.headers.get("HX-Request"):
+        here = request.headers.get("HX-Current-URL", "")
+    elif request.method not in ("GET", "HEAD"):
+        here = request.headers.get("Referer", "")
+    back = safe_return(request, here)
+    sign_in = resolve_url(settings.LOGIN_URL)
+    return f"{sign_in}?{urlencode({'next': back})}" if back else sign_in
+
+
+def safe_return(request: HttpRequest, address: str) -> str:
+    """The path of an address on this very site; "" for any other, so that nobody is led away by a link."""
+    if not url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure()):
+        return ""
+    parts = urlsplit(address)
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    return path if path.startswith("/") and not path.startswith("//") else ""

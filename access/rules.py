@@ -1,0 +1,41 @@
+"""Pure rules about people and time: no database, no request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+from urllib.parse import unquote
+
+
+def normal_email(email: str) -> str:
+    """An e-mail address as it is kept and compared: without surrounding space, in lower case."""
+    return email.strip().lower()
+
+
+def token_hash(token: str) -> str:
+    """What is kept of a secret token of 128 bits or more."""
+    return sha256(token.encode()).hexdigest()
+
+
+def session_ended(*, now: float, signed_in_at: float | None, seen_at: float | None, idle: int, absolute: int) -> bool:
+    """Whether a session has reached a limit (all figures in seconds). Without its stamps a session has ended."""
+    if signed_in_at is None or seen_at is None:
+        return True
+    return now - signed_in_at > absolute or now - seen_at > idle
+
+
+def action_hash(*, method: str, path: str, query: str, fields: Iterable[tuple[str, str]]) -> str:
+    """What a bound step-up is bound to: the request's method, address and form fields, whatever their order.
+
+    The CSRF token is left out, as it changes; line ends count as one character, as browsers change them on the way.
+    """
+    parts = sorted(
+        (name, value.replace("\r\n", "\n").replace("\r", "\n"))
+        for name, value in fields
+        if name != "csrfmiddlewaretoken"
+    )
+    digest = sha256()
+    for part in (method.upper(), unquote(path), query, *(text for pair in parts for text in pair)):
+        encoded = part.encode()
+        digest.update(len(encoded).to_bytes(8, "big") + encoded)
+    return digest.hexdigest()
