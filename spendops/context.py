@@ -4,39 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest
 
+THEME_COOKIE = "theme"  # written by static/js/app.js
+THEMES = ("light", "dark")
+
 NAVIGATION = (
-    ("Spend", "spend:overview"),
-    ("Requests", "spend:requests"),
-    ("Denials", "spend:denials"),
-    ("Budgets", "budgets:list"),
-    ("Projects", "tenants:projects"),
-    ("API keys", "tenants:keys"),
-    ("Pricing", "pricing:catalogue"),
-    ("Alerts", "alerts:outbox"),
-    ("Publishing", "publishing:ledger"),
+    ("Spend", "spend:overview", "chart-bar"),
+    ("Requests", "spend:requests", "list-details"),
+    ("Denials", "spend:denials", "ban"),
+    ("Budgets", "budgets:list", "wallet"),
+    ("Projects", "tenants:projects", "folders"),
+    ("API keys", "tenants:keys", "key"),
+    ("Pricing", "pricing:catalogue", "tag"),
+    ("Alerts", "alerts:outbox", "bell"),
+    ("Publishing", "publishing:ledger", "cloud-upload"),
 )
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """The sidebar's entries, and which of them the page belongs to."""
+    """The sidebar's entries, which of them the page belongs to, and the theme that was chosen ("" for the system's)."""
     match = request.resolver_match
-    current = f"{match.namespace}:" if match and match.namespace else ""
+    section = _section(match.view_name) if match else ""
+    theme = request.COOKIES.get(THEME_COOKIE, "")
     return {
         "navigation": [
-            {"label": label, "url_name": name, "current": bool(match) and name == _section(match.view_name)}
-            for label, name in NAVIGATION
+            {"label": label, "url_name": name, "icon": icon, "current": name == section}
+            for label, name, icon in NAVIGATION
         ],
-        "current_namespace": current,
-        "sandboxed": not settings.PRODUCTION,
+        "theme": theme if theme in THEMES else "",
     }
 
 
 def _section(view_name: str) -> str:
     """The sidebar entry that a page stands under: its own, or its namespace's first."""
-    names = [name for _, name in NAVIGATION]
+    names = [name for _, name, _ in NAVIGATION]
     if view_name in names:
         return view_name
     namespace = view_name.split(":")[0]
