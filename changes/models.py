@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from django.utils import timezone
 
 
 class AppendOnlyError(Exception):
@@ -15,6 +16,7 @@ class AuditEvent(models.Model):
     """What happened, who did it, and what was before and after.
 
     Ids are text without foreign keys, so the trail neither blocks a deletion nor dies with what it describes.
+    Triggers (`changes/append_only.py`) refuse what goes past these methods, such as an UPDATE by hand.
     """
 
     at = models.DateTimeField(auto_now_add=True)
@@ -50,12 +52,18 @@ class AuditEvent(models.Model):
 
 
 class OutboxRow(models.Model):
-    """ "This object changed": the publisher reads the object again when it publishes, so the row holds its id only."""
+    """“This object changed”: the publisher reads the object again when it publishes, so the row holds its id only."""
 
     topic = models.CharField(max_length=32)  # a `changes.record.Topic`
     object_id = models.CharField(max_length=128)
     audit_event_id = models.BigIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)
+    due_at = models.DateTimeField(default=timezone.now)  # not looked at before; later after each failure
+    attempts = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at", "id"], name="outbox_by_due")]
 
     def __str__(self) -> str:
         return f"{self.topic} {self.object_id}"

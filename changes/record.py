@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from django.db import connection, transaction
+from django.db import connection
+from django.utils import timezone
 
 from changes.actor import Actor
 from changes.models import AuditEvent, OutboxRow
+
+CHANNEL = "spendops_outbox"  # PostgreSQL's notifications
 
 
 class Topic(StrEnum):
@@ -21,10 +25,11 @@ class Topic(StrEnum):
 
 
 class Publish(NamedTuple):
-    """An object that must be published anew because of a change."""
+    """An object that must be published anew because of a change: at once, or when a moment has come."""
 
     topic: Topic
     object_id: str
+    due: datetime | None = None
 
 
 class OutsideTransactionError(RuntimeError):
@@ -62,18 +67,21 @@ def record(
         request_id=by.request_id,
         address=by.address,
     )
+    now = timezone.now()
     rows = [
-        OutboxRow(topic=each.topic, object_id=each.object_id, audit_event_id=event.pk)
+        OutboxRow(topic=each.topic, object_id=each.object_id, audit_event_id=event.pk, due_at=each.due or now)
         for each in dict.fromkeys(publish)
     ]
     if rows:
         OutboxRow.objects.bulk_create(rows)
-        transaction.on_commit(_wake_publisher)
+        wake_publisher()
     return event
 
 
-def _wake_publisher() -> None:
-    """On PostgreSQL a notification wakes the publisher; on SQLite it watches the database's data version."""
+def wake_publisher() -> None:
+    """Tell a waiting publisher. PostgreSQL delivers it when the open transaction commits; on SQLite the publisher
+    watches the database's data version, so that there is nothing to do.
+    """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("NOTIFY spendops_outbox")
+            cursor.execute(f"NOTIFY {CHANNEL}")

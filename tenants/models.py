@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from tenants.scope import TenantManager
 from wire.ids import short_id
@@ -84,10 +85,15 @@ class ApiKey(models.Model):
     objects = TenantManager()
 
     class Meta:
-        indexes = [models.Index(fields=["tenant", "status", "name"], name="key_by_tenant")]
+        indexes = [models.Index(fields=["tenant", "-created_at", "-id"], name="key_by_tenant")]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def expired(self) -> bool:
+        """Whether the moment until which the key works has passed."""
+        return self.expires_at is not None and self.expires_at <= timezone.now()
 
 
 class Membership(models.Model):

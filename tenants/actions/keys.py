@@ -1,0 +1,150 @@
+"""The life of API keys: issued, disabled and enabled again, revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from changes.actor import Actor
+from changes.record import Publish, Topic, record
+from tenants.errors import InvalidSettingError, StatusError
+from tenants.models import ApiKey, Project, Tenant
+from tenants.rules import clean_environment, clean_expiry, clean_name, clean_patterns
+from tenants.scope import tenant_scope
+from wire.keys import key_hash, new_key
+
+# A revoked key's document stays for a day, so that the gateway can say why it refuses, and is deleted then.
+KEEP_REVOKED = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class IssuedKey:
+    """A key just issued. `text` is the key itself: show it once, store it nowhere."""
+
+    key: ApiKey
+    text: str = field(repr=False)
+
+
+def issue_key(
+    *,
+    tenant: Tenant,
+    project: Project,
+    name: str,
+    env: str,
+    expires_at: datetime | None = None,
+    allowed_models: Iterable[str] = (),
+    denied_models: Iterable[str] = (),
+    by: Actor,
+) -> IssuedKey:
+    """Issue a key of a project for one environment. Raises RefusedError."""
+    if project.tenant_id != tenant.id:
+        raise InvalidSettingError(
+            "This project belongs to another tenant: choose one of this tenant's.", field="project"
+        )
+    if tenant.status == Tenant.Status.ARCHIVED:
+        raise StatusError(f"The tenant “{tenant.name}” is archived, so no key can be issued for it.")
+    env = clean_environment(env, known=settings.SPENDOPS.environments)
+    made = new_key(env)
+    key = ApiKey(
+        id=made.public_id,
+        tenant=tenant,
+        project=project,
+        name=clean_name(name, what="key"),
+        env=env,
+        hash=key_hash(made.text, settings.SPENDOPS.pepper),
+        pepper_version=settings.SPENDOPS.pepper_version,
+        last_four=made.last_four,
+        expires_at=clean_expiry(expires_at, now=timezone.now()),
+        allowed_models=clean_patterns(allowed_models, field="allowed_models"),
+        denied_models=clean_patterns(denied_models, field="denied_models"),
+        created_by=by.id,
+    )
+    with transaction.atomic():
+        key.save(force_insert=True)
+        _record("api_key.issued", key, by=by, after=_described(key))
+    return IssuedKey(key, made.text)
+
+
+def disable_key(*, key: ApiKey, by: Actor) -> ApiKey:
+    """Let a key rest: calls with it are refused until it is enabled again. Raises StatusError for a revoked one."""
+    return _set_status(key, ApiKey.Status.DISABLED, kind="api_key.disabled", by=by)
+
+
+def enable_key(*, key: ApiKey, by: Actor) -> ApiKey:
+    """Let a disabled key work again. Raises StatusError for a revoked one."""
+    return _set_status(key, ApiKey.Status.ACTIVE, kind="api_key.enabled", by=by)
+
+
+def revoke_key(*, key: ApiKey, by: Actor) -> ApiKey:
+    """End a key for ever. Revoking it again changes nothing."""
+    with transaction.atomic(), tenant_scope(key.tenant_id):
+        key = ApiKey.objects.select_for_update().get(pk=key.pk)
+        if key.status == ApiKey.Status.REVOKED:
+            return key
+        before = key.status
+        key.status = ApiKey.Status.REVOKED
+        key.revoked_at = timezone.now()
+        key.save(update_fields=["status", "revoked_at"])
+        _record(
+            "api_key.revoked",
+            key,
+            by=by,
+            before={"status": before},
+            after={"status": key.status},
+            publish=[Publish(Topic.KEY, key.id, due=key.revoked_at + KEEP_REVOKED)],
+        )
+    return key
+
+
+def _set_status(key: ApiKey, status: ApiKey.Status, *, kind: str, by: Actor) -> ApiKey:
+    with transaction.atomic(), tenant_scope(key.tenant_id):
+        key = ApiKey.objects.select_for_update().get(pk=key.pk)
+        before = key.status
+        if before == ApiKey.Status.REVOKED:
+            raise StatusError(f"The key “{key.name}” is revoked for ever: issue a new one.")
+        if before == status:
+            return key
+        key.status = status
+        key.save(update_fields=["status"])
+        _record(kind, key, by=by, before={"status": before}, after={"status": status})
+    return key
+
+
+def _described(key: ApiKey) -> dict[str, Any]:
+    """What the audit trail keeps of a key: nothing that could be used to call with it."""
+    return {
+        "name": key.name,
+        "project": key.project_id,
+        "env": key.env,
+        "last_four": key.last_four,
+        "expires_at": key.expires_at.isoformat() if key.expires_at else None,
+        "allowed_models": key.allowed_models,
+        "denied_models": key.denied_models,
+    }
+
+
+def _record(
+    kind: str,
+    key: ApiKey,
+    *,
+    by: Actor,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any],
+    publish: Iterable[Publish] = (),
+) -> None:
+    record(
+        kind,
+        by=by,
+        tenant=key.tenant_id,
+        target_kind="api_key",
+        target_id=key.id,
+        before=before,
+        after=after,
+        publish=[Publish(Topic.KEY, key.id), *publish],
+    )

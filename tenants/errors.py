@@ -1,0 +1,28 @@
+"""What tenants' actions refuse. Every message says what is wrong and what to do, and may be shown as it is."""
+
+from __future__ import annotations
+
+
+class RefusedError(Exception):
+    """A change that cannot be made. `field` names the input at fault, "" when it is no single one."""
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+class InvalidNameError(RefusedError):
+    """A name that is empty, too long, or has characters that cannot be read."""
+
+
+class NameTakenError(RefusedError):
+    """A name that another one bears already."""
+
+
+class InvalidSettingError(RefusedError):
+    """A time zone, currency, environment, expiry or policy that cannot be used."""
+
+
+class StatusError(RefusedError):
+    """A change that the object's status does not allow, such as enabling a revoked key."""

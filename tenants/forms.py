@@ -1,0 +1,160 @@
+"""Forms of keys, projects and a tenant's settings. What is allowed is said by `rules`, through the actions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.numbers import get_currency_name
+from django import forms
+from django.conf import settings
+
+from tenants.errors import RefusedError
+from tenants.models import ApiKey, Project, Tenant
+from tenants.rules import NAME_LONGEST, currencies, time_zones
+
+
+class ActionForm(forms.Form):
+    """A form whose action may still refuse what it holds."""
+
+    def refuse(self, error: RefusedError) -> None:
+        """Show what the action refused, at the field at fault."""
+        self.add_error(error.field if error.field in self.fields else None, error.message)
+
+
+def _name_field(label: str, help_text: str = "", placeholder: str = "") -> forms.CharField:
+    return forms.CharField(
+        label=label,
+        max_length=NAME_LONGEST,
+        help_text=help_text,
+        error_messages={"required": "Write a name."},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": placeholder}),
+    )
+
+
+class ProjectForm(ActionForm):
+    """A project's name."""
+
+    name = _name_field("Name", "Spend is grouped by project. Example: Support assistant.")
+
+
+class TenantForm(ActionForm):
+    """A tenant's settings."""
+
+    name = _name_field("Name")
+    time_zone = forms.ChoiceField(
+        label="Time zone",
+        help_text="The tenant's days and budget periods begin at midnight here.",
+        choices=lambda: [(zone, zone.replace("_", " ")) for zone in time_zones()],
+    )
+    currency = forms.ChoiceField(
+        label="Reporting currency",
+        choices=lambda: [(code, f"{code} · {get_currency_name(code, locale='en')}") for code in currencies()],
+    )
+
+
+class IssueKeyForm(ActionForm):
+    """A new API key. Whatever has a sensible default is filled in."""
+
+    name = _name_field("Name", "Who or what will use it. It stands in reports and alerts.", "Billing bot")
+    project = forms.ModelChoiceField(
+        label="Project",
+        queryset=Project.objects.none,
+        empty_label="Choose a project",
+        error_messages={
+            "required": "Choose the project that this key's spend counts for.",
+            "invalid_choice": "This project is not there any more: choose another one.",
+        },
+    )
+    env = forms.ChoiceField(label="Environment", help_text="Each has its own gateway and its own keys.")
+    expires_on = forms.DateField(
+        label="Works until",
+        required=False,
+        help_text="The end of this day in the tenant's time zone. Empty: the key does not expire.",
+        error_messages={"invalid": "Write a date like 2027-06-30."},
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )
+    allowed_models = forms.CharField(
+        label="Allowed models",
+        required=False,
+        help_text="One a line, with * for any part: gpt-4o*. Empty: every model.",
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
+    )
+    denied_models = forms.CharField(
+        label="Denied models",
+        required=False,
+        help_text="One a line. A denied model stays denied when it is allowed above, too.",
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._tenant = tenant
+        projects = Project.objects.filter(tenant=tenant).order_by("name")
+        project = self.fields["project"]
+        assert isinstance(project, forms.ModelChoiceField)
+        project.queryset = projects
+        only = list(projects[:2])
+        if len(only) == 1:
+            project.initial = only[0].pk
+        names = settings.SPENDOPS.environments
+        environment = self.fields["env"]
+        assert isinstance(environment, forms.ChoiceField)
+        environment.choices = [(name, name) for name in names]
+        environment.initial = names[0]
+
+    def clean_allowed_models(self) -> list[str]:
+        return _lines(self.cleaned_data["allowed_models"])
+
+    def clean_denied_models(self) -> list[str]:
+        return _lines(self.cleaned_data["denied_models"])
+
+    def arguments(self) -> dict[str, Any]:
+        """What `issue_key` is called with, besides the tenant and the actor."""
+        found = dict(self.cleaned_data)
+        day = found.pop("expires_on")
+        zone = ZoneInfo(self._tenant.time_zone)
+        found["expires_at"] = datetime.combine(day, time(23, 59, 59), zone).astimezone(UTC) if day else None
+        return found
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.replace(",", "\n").splitlines() if line.strip()]
+
+
+class KeyFilterForm(forms.Form):
+    """What the list of keys is narrowed to. A value that is not known narrows nothing."""
+
+    q = forms.CharField(label="Search", required=False, max_length=200)
+    status = forms.ChoiceField(label="Status", required=False, choices=[("", "Any status"), *ApiKey.Status.choices])
+    env = forms.ChoiceField(label="Environment", required=False)
+    project = forms.ModelChoiceField(
+        label="Project", required=False, queryset=Project.objects.none, empty_label="Any project"
+    )
+
+    def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        environment, project = self.fields["env"], self.fields["project"]
+        assert isinstance(environment, forms.ChoiceField)
+        assert isinstance(project, forms.ModelChoiceField)
+        environment.choices = [("", "Any environment"), *((name, name) for name in settings.SPENDOPS.environments)]
+        project.queryset = Project.objects.filter(tenant=tenant).order_by("name")
+
+
+class RevokeForm(ActionForm):
+    """The name of the key, typed to show that this very key is meant."""
+
+    name = forms.CharField(
+        label="Type the key's name to revoke it", widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+    def __init__(self, *args: Any, key: ApiKey, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._key = key
+
+    def clean_name(self) -> str:
+        typed = str(self.cleaned_data["name"])
+        if typed.strip() != self._key.name:
+            raise forms.ValidationError(f"That is not the name of this key. Type “{self._key.name}”.")
+        return typed

@@ -1,0 +1,85 @@
+"""Reads about tenants, their projects, keys and members."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from django.db.models import Count, Q, QuerySet
+
+from access.models import User
+from tenants.models import ApiKey, Membership, Project, Tenant
+
+
+class Standing(NamedTuple):
+    """Where a person stands: the tenant that is looked at and the membership that allows it."""
+
+    tenant: Tenant
+    membership: Membership
+    platform_admin: bool
+
+
+def memberships_of(user: User) -> list[Membership]:
+    """A person's memberships, the oldest first, each with its tenant."""
+    return list(Membership.objects.filter(user=user).select_related("tenant").order_by("created_at", "id"))
+
+
+def standing_of(user: User, *, chosen: str = "") -> Standing | None:
+    """The tenant that a person looks at: the chosen one while that is allowed, else that of the first membership.
+
+    A platform admin may choose any tenant. None when the person belongs to no tenant.
+    """
+    memberships = memberships_of(user)
+    platform = next((each for each in memberships if each.role == Membership.Role.PLATFORM_ADMIN), None)
+    own = [each for each in memberships if each.tenant is not None]
+    for each in own:
+        if each.tenant_id == chosen and each.tenant is not None:
+            return Standing(each.tenant, each, platform is not None)
+    if platform is not None:
+        tenant = Tenant.objects.filter(id=chosen).first() if chosen else None
+        if tenant is None and not own:
+            tenant = Tenant.objects.order_by("created_at", "id").first()
+        if tenant is not None:
+            return Standing(tenant, platform, True)
+    for each in own:
+        if each.tenant is not None:
+            return Standing(each.tenant, each, platform is not None)
+    return None
+
+
+def tenants_of(user: User) -> list[Tenant]:
+    """The tenants that a person may choose, by name: all of them for a platform admin."""
+    memberships = memberships_of(user)
+    if any(each.role == Membership.Role.PLATFORM_ADMIN for each in memberships):
+        return list(Tenant.objects.order_by("name"))
+    found = {each.tenant.id: each.tenant for each in memberships if each.tenant is not None}
+    return sorted(found.values(), key=lambda tenant: tenant.name)
+
+
+def projects_of(tenant: Tenant) -> list[Project]:
+    """A tenant's projects by name, each with `keys`: how many of its keys are not revoked."""
+    living = Count("apikey", filter=~Q(apikey__status=ApiKey.Status.REVOKED))
+    return list(Project.objects.filter(tenant=tenant).annotate(keys=living).order_by("name"))
+
+
+class KeyFilter(NamedTuple):
+    """What a list of keys is narrowed to. `text` is looked for in names, and found at the start of ids or as last four."""
+
+    text: str = ""
+    status: str = ""
+    env: str = ""
+    project: str = ""
+
+
+def find_keys(tenant: Tenant, narrowed: KeyFilter = KeyFilter()) -> QuerySet[ApiKey]:
+    """A tenant's keys, the newest first, each with its project."""
+    keys: QuerySet[ApiKey] = ApiKey.objects.filter(tenant=tenant).select_related("project")
+    if narrowed.text:
+        text = narrowed.text.strip()
+        keys = keys.filter(Q(name__icontains=text) | Q(id__startswith=text) | Q(last_four=text))
+    if narrowed.status:
+        keys = keys.filter(status=narrowed.status)
+    if narrowed.env:
+        keys = keys.filter(env=narrowed.env)
+    if narrowed.project:
+        keys = keys.filter(project=narrowed.project)
+    return keys.order_by("-created_at", "-id")

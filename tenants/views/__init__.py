@@ -1,0 +1,1 @@
+"""Pages of keys, projects and a tenant's settings."""

@@ -1,0 +1,150 @@
+"""API keys: find them, issue one (shown once), let one rest, revoke one."""
+
+from __future__ import annotations
+
+from typing import cast
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.cache import add_never_cache_headers
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from access.step_up import step_up_required
+from tenants.actions.keys import IssuedKey, disable_key, enable_key, issue_key, revoke_key
+from tenants.errors import RefusedError
+from tenants.forms import IssueKeyForm, KeyFilterForm, RevokeForm
+from tenants.gates import api_key_for
+from tenants.http import TenantRequest
+from tenants.models import ApiKey
+from tenants.queries import KeyFilter, find_keys
+from tenants.snippets import snippets
+
+PER_PAGE = 50
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """The tenant's keys, narrowed by the address, so that an address is a view."""
+    request = cast(TenantRequest, request)
+    form = KeyFilterForm(request.GET, tenant=request.tenant)
+    form.is_valid()
+    chosen = form.cleaned_data
+    project = chosen.get("project")
+    narrowed = KeyFilter(
+        text=chosen.get("q", ""),
+        status=chosen.get("status", ""),
+        env=chosen.get("env", ""),
+        project=project.id if project else "",
+    )
+    page = Paginator(find_keys(request.tenant, narrowed), PER_PAGE).get_page(request.GET.get("page"))
+    kept = {
+        name: value
+        for name, value in (
+            ("q", narrowed.text),
+            ("status", narrowed.status),
+            ("env", narrowed.env),
+            ("project", narrowed.project),
+        )
+        if value
+    }
+    return render(
+        request,
+        "tenants/keys.html",
+        {
+            "form": form,
+            "page": page,
+            "narrowed": bool(kept),
+            "next_url": f"?{urlencode(kept | {'page': page.next_page_number()})}" if page.has_next() else "",
+            "first_url": f"?{urlencode(kept)}" if page.has_previous() else "",
+            "shown": f"{page.start_index():,} to {page.end_index():,} of {page.paginator.count:,}",
+        },
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@step_up_required
+def issue(request: HttpRequest) -> HttpResponse:
+    """The form of a new key. Its answer, and nothing else ever, shows the key."""
+    request = cast(TenantRequest, request)
+    form = IssueKeyForm(request.POST or None, tenant=request.tenant)
+    if request.method == "POST" and form.is_valid():
+        try:
+            issued = issue_key(tenant=request.tenant, by=request.actor, **form.arguments())
+        except RefusedError as error:
+            form.refuse(error)
+        else:
+            return _issued(request, issued)
+    return render(request, "tenants/key_issue.html", {"form": form})
+
+
+def _issued(request: TenantRequest, issued: IssuedKey) -> HttpResponse:
+    base_url = settings.GATEWAY_URLS[issued.key.env]
+    context = {
+        "key": issued.key,
+        "text": issued.text,
+        "base_url": base_url,
+        "snippets": snippets(issued.text, base_url),
+        "sandboxed": not settings.PRODUCTION,
+    }
+    response = render(request, "tenants/key_issued.html", context)
+    add_never_cache_headers(response)
+    return response
+
+
+@require_safe
+def detail(request: HttpRequest, key_id: str) -> HttpResponse:
+    """One key: what it may do, and what may be done with it."""
+    request = cast(TenantRequest, request)
+    return _detail(request, api_key_for(request, key_id))
+
+
+def _detail(request: TenantRequest, key: ApiKey, form: RevokeForm | None = None) -> HttpResponse:
+    context = {"key": key, "form": form or RevokeForm(key=key), "base_url": settings.GATEWAY_URLS.get(key.env, "")}
+    return render(request, "tenants/key.html", context, status=422 if form else 200)
+
+
+@require_POST
+def disable(request: HttpRequest, key_id: str) -> HttpResponse:
+    """Let a key rest."""
+    request = cast(TenantRequest, request)
+    key = api_key_for(request, key_id)
+    try:
+        disable_key(key=key, by=request.actor)
+    except RefusedError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, f"“{key.name}” is disabled: calls with it are refused until you enable it again.")
+    return redirect("tenants:key", key.id)
+
+
+@require_POST
+@step_up_required
+def enable(request: HttpRequest, key_id: str) -> HttpResponse:
+    """Let a disabled key work again."""
+    request = cast(TenantRequest, request)
+    key = api_key_for(request, key_id)
+    try:
+        enable_key(key=key, by=request.actor)
+    except RefusedError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, f"“{key.name}” works again.")
+    return redirect("tenants:key", key.id)
+
+
+@require_POST
+@step_up_required
+def revoke(request: HttpRequest, key_id: str) -> HttpResponse:
+    """End a key for ever, once its name was typed."""
+    request = cast(TenantRequest, request)
+    key = api_key_for(request, key_id)
+    form = RevokeForm(request.POST, key=key)
+    if not form.is_valid():
+        return _detail(request, key, form)
+    revoke_key(key=key, by=request.actor)
+    messages.success(request, f"“{key.name}” is revoked: the gateway refuses it from now on.")
+    return redirect("tenants:key", key.id)
