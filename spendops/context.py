@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest
+
+from tenants.queries import tenants_of
 
 THEME_COOKIE = "theme"  # written by static/js/app.js
 THEMES = ("light", "dark")
@@ -23,7 +26,10 @@ NAVIGATION = (
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """The sidebar's entries, which of them the page belongs to, and the theme that was chosen ("" for the system's)."""
+    """The sidebar's entries and which of them the page belongs to, the tenants to choose from, and the chosen theme.
+
+    The theme is "" for the system's; the tenants are only asked for where the sidebar is drawn.
+    """
     match = request.resolver_match
     section = _section(match.view_name) if match else ""
     theme = request.COOKIES.get(THEME_COOKIE, "")
@@ -32,6 +38,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
             {"label": label, "url_name": name, "icon": icon, "current": name == section}
             for label, name, icon in NAVIGATION
         ],
+        "tenants_of_user": partial(tenants_of, request.user),  # type: ignore[arg-type]
         "theme": theme if theme in THEMES else "",
     }
 

@@ -1,0 +1,137 @@
+"""The filters of the spend pages. They come by GET, so that an address is a view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from django import forms
+
+from spend.periods import LABELS, Choice, Period, PeriodError, period_of
+from wire.events import Denied, Status
+
+GROUPS = {"model": "Model", "project": "Project", "key": "API key", "provider": "Provider", "env": "Environment"}
+VIEWS = {"daily": "Daily", "cumulative": "Cumulative", "table": "Table"}
+STATUSES = {
+    Status.OK: "OK",
+    Status.ERROR: "Provider error",
+    Status.UNREACHABLE: "Unreachable",
+    Status.INTERRUPTED: "Interrupted",
+    Status.CANCELLED: "Cancelled",
+}
+REASONS = {
+    Denied.KEY_MISSING: "No key given",
+    Denied.KEY_MALFORMED: "Key malformed",
+    Denied.KEY_UNKNOWN: "Key unknown",
+    Denied.KEY_REVOKED: "Key revoked",
+    Denied.KEY_DISABLED: "Key disabled",
+    Denied.KEY_EXPIRED: "Key expired",
+    Denied.KEY_NOT_YET_VALID: "Key not valid yet",
+    Denied.KEY_WRONG_ENVIRONMENT: "Key of another environment",
+    Denied.TENANT_SUSPENDED: "Tenant suspended",
+    Denied.BUDGET_EXHAUSTED: "Budget used up",
+    Denied.MODEL_NOT_ALLOWED: "Model not allowed",
+    Denied.PROVIDER_NOT_ALLOWED: "Provider not allowed",
+    Denied.PROVIDER_UNKNOWN: "Provider unknown",
+    Denied.MODEL_UNPRICED: "Model without price",
+    Denied.RATE_LIMITED: "Rate limit reached",
+    Denied.ROUTE_UNKNOWN: "Route unknown",
+    Denied.BODY_INVALID: "Body invalid",
+    Denied.BODY_TOO_LARGE: "Body too large",
+    Denied.POLICY_UNAVAILABLE: "Policy out of reach",
+    Denied.OUTBOX_UNAVAILABLE: "Usage could not be recorded",
+}
+
+Choices = Sequence[tuple[str, str]]
+
+
+def _day() -> forms.DateField:
+    return forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
+
+
+class PeriodForm(forms.Form):
+    """A period and environments; `chosen` is the period, also when what came cannot be taken."""
+
+    period = forms.ChoiceField(choices=[(each.value, LABELS[each]) for each in Choice], required=False)
+    first = _day()
+    last = _day()
+    env = forms.ChoiceField(required=False, label="Environment")
+
+    def __init__(self, data: Any, *, today: date, envs: Sequence[str], default: Choice = Choice.MONTH_TO_DATE) -> None:
+        super().__init__({"period": default.value} | {name: data[name] for name in data if data[name]})
+        self._today = today
+        self.chosen: Period = period_of(default, today)
+        self.fields["period"].initial = default.value
+        self.fields["env"].choices = [("", "All"), *((env, env) for env in envs)]  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if self.errors:
+            return cleaned
+        try:
+            self.chosen = period_of(
+                Choice(cleaned["period"]), self._today, first=cleaned.get("first"), last=cleaned.get("last")
+            )
+        except PeriodError as error:
+            self.add_error("first", str(error))
+        return cleaned
+
+    def value_of(self, name: str) -> str:
+        """What a choice is set to; "" when it is not set, or to something that does not exist."""
+        return str(self.cleaned_data.get(name) or "") if self.is_valid() or name in self.cleaned_data else ""
+
+    @property
+    def envs(self) -> list[str]:
+        """The environments to narrow to; [] for all."""
+        env = self.value_of("env")
+        return [env] if env else []
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether anything but the period is chosen."""
+        return any(self.value_of(name) for name in self.fields if name not in ("period", "first", "last", "group", "view"))
+
+
+class OverviewForm(PeriodForm):
+    """The spend page's filters."""
+
+    group = forms.ChoiceField(choices=list(GROUPS.items()), required=False, label="Group by")
+    view = forms.ChoiceField(choices=list(VIEWS.items()), required=False, widget=forms.HiddenInput)
+
+    @property
+    def group_by(self) -> str:
+        return self.value_of("group") or "model"
+
+    @property
+    def shown(self) -> str:
+        return self.value_of("view") or "daily"
+
+
+class RequestsForm(PeriodForm):
+    """The filters of the list of requests."""
+
+    model = forms.ChoiceField(required=False)
+    project = forms.ChoiceField(required=False)
+    key = forms.ChoiceField(required=False, label="API key")
+    status = forms.ChoiceField(choices=[("", "All"), *((each.value, name) for each, name in STATUSES.items())], required=False)
+    search = forms.CharField(required=False, max_length=128, label="Event or request id", strip=True)
+
+    def __init__(self, data: Any, *, models: Sequence[str], projects: Choices, keys: Choices, **rest: Any) -> None:
+        super().__init__(data, **rest)
+        offered = {"model": [(name, name) for name in models], "project": projects, "key": keys}
+        for name, choices in offered.items():
+            self.fields[name].choices = [("", "All"), *choices]  # type: ignore[attr-defined]
+
+
+class DenialsForm(PeriodForm):
+    """The filters of the list of denials."""
+
+    reason = forms.ChoiceField(choices=[("", "All"), *((each.value, name) for each, name in REASONS.items())], required=False)
+    project = forms.ChoiceField(required=False)
+    key = forms.ChoiceField(required=False, label="API key")
+
+    def __init__(self, data: Any, *, projects: Choices, keys: Choices, **rest: Any) -> None:
+        super().__init__(data, **rest)
+        for name, choices in (("project", projects), ("key", keys)):
+            self.fields[name].choices = [("", "All"), *choices]  # type: ignore[attr-defined]
