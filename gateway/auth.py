@@ -1,0 +1,84 @@
+"""Who is calling: the key from the headers, its policy from the mirror of KV."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.incoming import Incoming
+from gateway.mirror import Mirror
+from gateway.policies import Policies, PolicyUnreadable
+from gateway.rules import Refusal, key_refusal, wrong_environment
+from wire.documents import KeyPolicy, TenantState, key_document, tenant_document
+from wire.events import Denied
+from wire.keys import key_hash, parse_key
+
+
+class Caller(NamedTuple):
+    """A key that works, and the documents that say so."""
+
+    policy: KeyPolicy
+    tenant: TenantState | None
+    revs: dict[str, int]  # of those documents, by KV key
+
+
+class Stranger(NamedTuple):
+    """A key that does not work. `policy` is there when it is known all the same, `public_id` when its form is right."""
+
+    refusal: Refusal
+    policy: KeyPolicy | None = None
+    revs: dict[str, int] = {}
+    public_id: str = ""
+
+
+class Authenticator:
+    """Finds the policy of a key by its hash; it never holds or logs the key itself."""
+
+    def __init__(self, policies: Policies, mirror: Mirror, *, env: str, pepper: bytes) -> None:
+        self._policies = policies
+        self._mirror = mirror
+        self._env = env
+        self._pepper = pepper
+
+    async def identify(self, request: Incoming, now: int) -> Caller | Stranger:
+        """The caller of a request at a moment (Unix ms)."""
+        key = request.key
+        if not key:
+            return Stranger(
+                Refusal(
+                    Denied.KEY_MISSING, "No API key was sent. Send it as 'Authorization: Bearer …' or 'x-api-key: …'."
+                )
+            )
+        hashed = key_hash(key, self._pepper)
+        try:
+            policy = self._policies.key(hashed)
+            if policy is None:
+                # A key may be used the moment it was issued: ask KV once more before saying that there is none.
+                await self._mirror.refresh()
+                policy = self._policies.key(hashed)
+            if policy is None:
+                return self._unknown(key)
+            tenant = self._policies.tenant(policy.tenant)
+        except PolicyUnreadable as error:
+            return Stranger(Refusal(Denied.POLICY_UNAVAILABLE, f"The policy of this API key cannot be used: {error}"))
+        revs = {key_document(hashed): policy.rev}
+        if tenant is not None:
+            revs[tenant_document(policy.tenant)] = tenant.rev
+        refusal = key_refusal(policy, env=self._env, now=now)
+        if refusal is not None:
+            return Stranger(refusal, policy, revs)
+        return Caller(policy, tenant, revs)
+
+    def _unknown(self, key: str) -> Stranger:
+        if self._mirror.stale:
+            return Stranger(
+                Refusal(Denied.POLICY_UNAVAILABLE, "API keys cannot be checked at present. Try again shortly.")
+            )
+        parsed = parse_key(key)
+        if parsed is None:
+            return Stranger(
+                Refusal(Denied.KEY_MALFORMED, "This is not a SpendOps API key: check that it was copied whole.")
+            )
+        if parsed.env != self._env:
+            message = wrong_environment(parsed.env, self._env)
+            return Stranger(Refusal(Denied.KEY_WRONG_ENVIRONMENT, message), public_id=parsed.public_id)
+        return Stranger(Refusal(Denied.KEY_UNKNOWN, "This API key is not known."), public_id=parsed.public_id)

@@ -1,0 +1,61 @@
+"""From what an answer says of itself to what the call cost: usage → disjoint units → price → an exact amount."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from gateway.apis.base import Reading
+from wire.cost import cost_of
+from wire.events import UsageSource
+from wire.money import usd_string
+from wire.prices import Match, PriceBook
+
+FREE = usd_string(0)
+
+
+class Metered(NamedTuple):
+    """What a call used and what that costs. `cost` is a decimal string of USD, None when it is not priced."""
+
+    units: dict[str, int]
+    source: UsageSource
+    cost: str | None
+    model_priced: str
+    price_version: int
+    known: bool  # the price book has this model
+
+
+def meter(
+    book: PriceBook | None,
+    *,
+    provider: str,
+    asked: str,
+    reading: Reading,
+    units: dict[str, int],
+    source: UsageSource,
+    at_ms: int,
+) -> Metered:
+    """Price the units of one call by one price book.
+
+    The model is looked up by the name that was asked for, then by the name that answered (a router's alias). A call
+    that used nothing (a provider's error) costs nothing, priced or not.
+    """
+    match = find(book, provider, asked, reading.model)
+    version = book.version if book is not None else 0
+    if match is None:
+        return Metered(units, source, None if units else FREE, "", version, known=book is None)
+    context = {"service_tier": reading.service_tier, "speed": reading.speed}
+    prices = match.prices.at(datetime.fromtimestamp(at_ms / 1000, UTC), {k: v for k, v in context.items() if v})
+    total = cost_of(units, prices).total
+    return Metered(units, source, None if total is None else usd_string(total), match.model, version, known=True)
+
+
+def find(book: PriceBook | None, provider: str, *names: str) -> Match | None:
+    """The first of several names that a provider's price list has."""
+    if book is None:
+        return None
+    for name in names:
+        match = book.find(provider, name) if name else None
+        if match is not None:
+            return match
+    return None

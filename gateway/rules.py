@@ -1,0 +1,130 @@
+"""May this call be made? Pure functions over the policy documents; the same documents give the same answer for ever."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fnmatch import translate
+from functools import lru_cache
+from typing import NamedTuple
+
+from wire.documents import Block, KeyPolicy, KeyStatus, TenantState
+from wire.events import Denied
+
+# What a refusal answers with. Official clients try again on 408, 409, 429 and 5xx only.
+HTTP_STATUS = {
+    Denied.KEY_MISSING: 401,
+    Denied.KEY_MALFORMED: 401,
+    Denied.KEY_UNKNOWN: 401,
+    Denied.KEY_REVOKED: 401,
+    Denied.KEY_DISABLED: 401,
+    Denied.KEY_EXPIRED: 401,
+    Denied.KEY_NOT_YET_VALID: 401,
+    Denied.KEY_WRONG_ENVIRONMENT: 401,
+    Denied.TENANT_SUSPENDED: 402,
+    Denied.BUDGET_EXHAUSTED: 402,
+    Denied.MODEL_NOT_ALLOWED: 403,
+    Denied.PROVIDER_NOT_ALLOWED: 403,
+    Denied.PROVIDER_UNKNOWN: 404,
+    Denied.MODEL_UNPRICED: 403,
+    Denied.RATE_LIMITED: 429,
+    Denied.ROUTE_UNKNOWN: 404,
+    Denied.BODY_INVALID: 400,
+    Denied.BODY_TOO_LARGE: 413,
+    Denied.POLICY_UNAVAILABLE: 503,
+    Denied.OUTBOX_UNAVAILABLE: 503,
+}
+
+
+class Refusal(NamedTuple):
+    """Why a call is refused: the reason code, and the sentence that a caller reads."""
+
+    reason: Denied
+    message: str
+
+    @property
+    def http_status(self) -> int:
+        """The status that the refusal answers with."""
+        return HTTP_STATUS[self.reason]
+
+
+class Asked(NamedTuple):
+    """What a call asks for. `also` are further models that its body names as substitutes."""
+
+    provider: str
+    model: str
+    also: tuple[str, ...] = ()
+
+
+def decide(policy: KeyPolicy, tenant: TenantState | None, asked: Asked, *, env: str, now: int) -> Refusal | None:
+    """The first reason to refuse a call, None when there is none. `now` is Unix ms."""
+    return (
+        key_refusal(policy, env=env, now=now) or block_refusal(policy, tenant, now=now) or model_refusal(policy, asked)
+    )
+
+
+def key_refusal(policy: KeyPolicy, *, env: str, now: int) -> Refusal | None:
+    """Whether the key itself works here and now."""
+    if policy.status is KeyStatus.REVOKED:
+        return Refusal(Denied.KEY_REVOKED, "This API key was revoked. Ask your administrator for a new one.")
+    if policy.status is not KeyStatus.ACTIVE:
+        return Refusal(Denied.KEY_DISABLED, "This API key is disabled. Ask your administrator to enable it.")
+    if policy.env != env:
+        return Refusal(Denied.KEY_WRONG_ENVIRONMENT, wrong_environment(policy.env, env))
+    if policy.not_before and now < policy.not_before:
+        return Refusal(Denied.KEY_NOT_YET_VALID, "This API key is not valid yet.")
+    if policy.expires and now >= policy.expires:
+        return Refusal(Denied.KEY_EXPIRED, "This API key has expired. Ask your administrator for a new one.")
+    return None
+
+
+def block_refusal(policy: KeyPolicy, tenant: TenantState | None, *, now: int) -> Refusal | None:
+    """Whether the tenant is suspended, or a block of the tenant or of the key is in force."""
+    if tenant is not None and tenant.suspended:
+        return Refusal(Denied.TENANT_SUSPENDED, "This organisation is suspended. Ask its administrator.")
+    for block in (tenant.block if tenant is not None else None, policy.block):
+        if block is not None and not (block.until and now >= block.until):
+            return Refusal(_reason(block), block.message)
+    return None
+
+
+def model_refusal(policy: KeyPolicy, asked: Asked) -> Refusal | None:
+    """Whether the key may use the provider and every model that the call names."""
+    provider = asked.provider.lower()
+    if _any_match(policy.denied_providers, (provider,)) or not _allowed(policy.allowed_providers, (provider,)):
+        return Refusal(Denied.PROVIDER_NOT_ALLOWED, f"This API key may not use the provider {asked.provider}.")
+    for model in (asked.model, *asked.also):
+        name = model.lower()
+        names = (name, f"{provider}/{name}")
+        # A list of forbidden models holds for the model behind a reseller's prefix too (`openai/gpt-4o`).
+        if _any_match(policy.denied_models, (*names, name.rpartition("/")[2])) or not _allowed(
+            policy.allowed_models, names
+        ):
+            return Refusal(Denied.MODEL_NOT_ALLOWED, f"This API key may not use the model {model[:120]}.")
+    return None
+
+
+def wrong_environment(theirs: str, ours: str) -> str:
+    """What a caller reads who brought another environment's key."""
+    return f"This API key is for the environment {theirs}; this gateway serves {ours}."
+
+
+def _reason(block: Block) -> Denied:
+    try:
+        return Denied(block.reason)
+    except ValueError:
+        return Denied.BUDGET_EXHAUSTED  # a code of a newer version: refused all the same
+
+
+def _allowed(patterns: tuple[str, ...], names: Iterable[str]) -> bool:
+    return not patterns or _any_match(patterns, names)
+
+
+def _any_match(patterns: tuple[str, ...], names: Iterable[str]) -> bool:
+    return bool(patterns) and any(_compiled(patterns).match(name) for name in names)
+
+
+@lru_cache(maxsize=10_000)
+def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Names and wildcards (`*`, `?`, `[…]`) as one expression; case does not count."""
+    return re.compile("|".join(f"(?:{translate(pattern.lower())})" for pattern in patterns))
