@@ -47,8 +47,8 @@ tools: setup-dev ## what the tests need from Debian; names the line that install
 	@$(BIN)/python -m tests.tools
 
 test: tools ## the whole test suite, on real engines and in a real browser
-	@$(BIN)/python -m tests.postgres -- $(BIN)/pytest -m postgres -p no:cacheprovider
-	@$(BIN)/pytest -n 2 --dist worksteal
+	@$(BIN)/python -m tests.postgres -- $(BIN)/python -m pytest -m postgres -p no:cacheprovider
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: setup-dev ## format, lint, types, import contracts, Django's checks, migrations, templates
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -26,6 +27,11 @@ def new_handle() -> bytes:
     return secrets.token_bytes(64)
 
 
+def new_ceremony_id() -> str:
+    """A random id of 128 bits."""
+    return secrets.token_hex(16)
+
+
 class User(AbstractBaseUser):
     """A person. There are no passwords: a person signs in with a passkey or not at all."""
 
@@ -39,6 +45,9 @@ class User(AbstractBaseUser):
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = BaseUserManager()
+
+    otp_device: Passkey | None  # set by django_otp's middleware: what this request's session is verified by
+    is_verified: Callable[[], bool]
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -130,10 +139,7 @@ class Session(AbstractBaseSession):
 
 
 class Ceremony(models.Model):
-    """A WebAuthn ceremony under way: its challenge, and what it may be used for. Used once, then deleted.
-
-    A step-up that is bound to an action stays, with `confirmed_at`, until that very action takes it.
-    """
+    """A WebAuthn ceremony under way: its challenge, and what it may be used for. Used once, then deleted."""
 
     class Purpose(models.TextChoices):
         SIGN_IN = "sign_in"
@@ -141,13 +147,24 @@ class Ceremony(models.Model):
         ADD_PASSKEY = "add_passkey"
         STEP_UP = "step_up"
 
-    id = models.CharField(primary_key=True, max_length=32)
+    id = models.CharField(primary_key=True, max_length=32, default=new_ceremony_id)
     purpose = models.CharField(max_length=16, choices=Purpose.choices)
     challenge = models.BinaryField(max_length=64)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+")
     action = models.CharField(max_length=64, blank=True)  # SHA-256 of the request that a step-up is bound to
     created_at = models.DateTimeField(db_index=True)
-    confirmed_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.purpose
+
+
+class Confirmation(models.Model):
+    """A person's passkey confirmed one particular request, which has not come yet. Used once, then deleted."""
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_ceremony_id)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    action = models.CharField(max_length=64)
+    created_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.action

@@ -39,3 +39,8 @@ def action_hash(*, method: str, path: str, query: str, fields: Iterable[tuple[st
         encoded = part.encode()
         digest.update(len(encoded).to_bytes(8, "big") + encoded)
     return digest.hexdigest()
+
+
+def credential_hash(credential_id: bytes) -> str:
+    """What a credential is looked up by: ids are up to 1,023 bytes long."""
+    return sha256(credential_id).hexdigest()

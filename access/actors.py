@@ -1,0 +1,20 @@
+"""Who acts in a request, for the audit trail."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+from changes.actor import Actor
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """The signed-in person; before sign-in only the address is known, and the id is empty."""
+    known = getattr(request, "actor", None)  # the tenant middleware's, which knows the role as well
+    if isinstance(known, Actor):
+        return known
+    return Actor(
+        "user",
+        str(request.user.pk or ""),
+        address=str(request.META.get("REMOTE_ADDR", ""))[:45],
+        request_id=getattr(request, "id", ""),
+    )

@@ -1,0 +1,1 @@
+"""Pages and JSON endpoints of signing in, enrolling, confirming, and one's own passkeys."""
