@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from wire.prices import Price, Tiered
 from wire.units import OPTIONAL, UNITS, input_tokens
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True):
     """One addend of a cost: `count` × `price` = `amount`, with the unit whose price was taken."""
 
     unit: str

@@ -101,6 +101,11 @@ class ModelPrices(msgspec.Struct, frozen=True, omit_defaults=True):
         return chosen.prices | overrides if overrides else chosen.prices
 
 
+def tier_named(service_tier: str, speed: str) -> str:
+    """What a usage event says as its `service_tier`: an answer's own, or "fast" for a speed that decides the price."""
+    return speed if speed == "fast" else service_tier
+
+
 def context_of(service_tier: str) -> dict[str, str]:
     """What a usage event's `service_tier` says about which price variants hold.
 

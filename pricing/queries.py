@@ -1,0 +1,66 @@
+"""Reads of the catalogue and its prices."""
+
+from __future__ import annotations
+
+from django.db.models import Count, Q, QuerySet
+
+from pricing.models import MatchRules, Model, ModelPrice, PriceBook, Provider
+
+
+def current_version() -> int:
+    """The version of the price book that holds now; 0 before the first sync."""
+    return PriceBook.objects.order_by("-version").values_list("version", flat=True).first() or 0
+
+
+def current_book() -> PriceBook | None:
+    """The price book that holds now; None before the first sync."""
+    return PriceBook.objects.order_by("-version").first()
+
+
+def held_in(version: int) -> Q:
+    """The filter for prices and rules that held in a version."""
+    return Q(first_version__lte=version) & (Q(last_version=None) | Q(last_version__gte=version))
+
+
+def find_models(*, search: str = "", provider: str = "", deprecated: bool = False) -> QuerySet[ModelPrice]:
+    """The current prices of models whose id or name contains a text, by provider and model.
+
+    Deprecated models are left out unless asked for; a model that its source no longer lists has no current price.
+    """
+    rows = ModelPrice.objects.filter(last_version=None).select_related("model", "model__provider")
+    for word in search.split():
+        rows = rows.filter(
+            Q(model__model_id__icontains=word) | Q(model__name__icontains=word) | Q(model__provider__id__icontains=word)
+        )
+    if provider:
+        rows = rows.filter(model__provider=provider)
+    if not deprecated:
+        rows = rows.filter(model__deprecated=False)
+    return rows.order_by("model__provider_id", "model__model_id")
+
+
+def providers() -> list[tuple[Provider, int]]:
+    """The providers that are listed now, by name, each with how many models it lists."""
+    listed = Count("models", filter=Q(models__gone=False))
+    rows = Provider.objects.filter(gone=False).annotate(listed=listed).order_by("name")
+    return [(row, row.listed) for row in rows]
+
+
+def model_by_name(provider: str, model_id: str) -> Model | None:
+    """A model by its provider's id and its own; None when there is none."""
+    return Model.objects.select_related("provider").filter(provider=provider, model_id=model_id).first()
+
+
+def price_history(model: Model) -> QuerySet[ModelPrice]:
+    """All prices a model ever had, the newest first."""
+    return ModelPrice.objects.filter(model=model).order_by("-first_version")
+
+
+def price_in(provider: str, model_id: str, version: int) -> ModelPrice | None:
+    """The prices of a model in a version of the price book; None when it had none."""
+    return ModelPrice.objects.filter(held_in(version), model__provider=provider, model__model_id=model_id).first()
+
+
+def rules_in(provider: str, version: int) -> MatchRules | None:
+    """How a provider's models were found in a version; None when the provider was not listed."""
+    return MatchRules.objects.filter(held_in(version), provider=provider).first()

@@ -1,0 +1,25 @@
+"""Scheduled work on prices."""
+
+from __future__ import annotations
+
+import structlog
+from celery import shared_task
+
+from changes.actor import Actor
+from pricing import actions
+from pricing.sources import INSTALLED
+from pricing.sources.base import SourceError
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task
+def sync_prices() -> None:
+    """Bring the catalogue up to what the installed source lists. A broken source changes nothing and is logged."""
+    source = INSTALLED
+    try:
+        synced = actions.sync_prices(source, by=Actor.system("pricing.sync"))
+    except SourceError as error:
+        log.error("prices.sync_failed", source=source.name, reason=str(error))
+        raise
+    log.info("prices.synced", source=source.name, version=synced.book.version, changed=synced.changed)
