@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from wire.money import usd_string
+from budgets.errors import InvalidBudgetError
+from wire.display import usd_exact
+from wire.money import MoneyError, micro_from_text
 
 EXHAUSTED_PERCENT = 100
-
-
-class BudgetError(ValueError):
-    """A budget that cannot be kept as it was given. The message says what to write instead."""
+NAME_LONGEST = 80
+THRESHOLDS_MOST, THRESHOLD_HIGHEST = 10, 1000
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -94,16 +97,6 @@ def judge(*, spent: int, limit: int, thresholds: Iterable[int], standing: Collec
     )
 
 
-def exact_usd(pico: int) -> str:
-    """An amount with all its digits and no trailing zeros ("$0.00012465", "$100"): nothing is ever rounded away."""
-    whole, _, fraction = usd_string(pico).partition(".")
-    sign, whole = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
-    fraction = fraction.rstrip("0")
-    if len(fraction) == 1:
-        fraction += "0"  # $0.5 reads as a slip, $0.50 as money
-    return f"{sign}${int(whole):,}" + (f".{fraction}" if fraction else "")
-
-
 def local_moment(at: datetime, time_zone: str) -> str:
     """A moment as a person in a zone reads it: `1 Dec 00:00 Asia/Kolkata`."""
     local = at.astimezone(ZoneInfo(time_zone))
@@ -112,5 +105,109 @@ def local_moment(at: datetime, time_zone: str) -> str:
 
 def block_message(*, name: str, spent: int, limit: int, ends_at: datetime, time_zone: str) -> str:
     """What a caller reads who is refused because of a budget."""
-    used = f"{exact_usd(spent)} of {exact_usd(limit)}"
+    used = f"{usd_exact(spent)} of {usd_exact(limit)}"
     return f'Budget "{name}" used: {used}. Resets {local_moment(ends_at, time_zone)}.'
+
+
+class Terms(NamedTuple):
+    """What decides whether a budget stands in a call's way."""
+
+    amount_micro: int
+    hard: bool
+    envs: tuple[str, ...]  # none named: all
+
+
+def loosens(before: Terms, after: Terms) -> bool:
+    """Whether a change raises the amount or lets calls pass that would be refused: what a passkey must confirm."""
+    fewer_envs = bool(after.envs) and (not before.envs or not set(before.envs) <= set(after.envs))
+    return after.amount_micro > before.amount_micro or (before.hard and (not after.hard or fewer_envs))
+
+
+def checked_name(text: str) -> str:
+    """A budget's name: it stands in messages to callers, so it is one line of readable text without quotes."""
+    name = " ".join(text.split())
+    if not name:
+        raise InvalidBudgetError("A budget needs a name.", field="name")
+    if len(name) > NAME_LONGEST:
+        raise InvalidBudgetError(f"A budget's name has {NAME_LONGEST} characters at most.", field="name")
+    if '"' in name or _CONTROL.search(name):
+        raise InvalidBudgetError("A budget's name cannot hold quotes or control characters.", field="name")
+    return name
+
+
+def checked_amount(text: str, currency: str) -> int:
+    """An amount as a person types it, in micro-units."""
+    if currency != "USD":
+        raise InvalidBudgetError(
+            f"A budget in {currency or 'no currency'} cannot be compared with spend yet, because there are no exchange "
+            "rates: give the amount in USD.",
+            field="currency",
+        )
+    try:
+        amount = micro_from_text(text)
+    except MoneyError as error:
+        raise InvalidBudgetError(str(error), field="amount") from error
+    if amount == 0:
+        raise InvalidBudgetError(
+            "A budget needs an amount above zero. To stop all calls, disable the keys or suspend the tenant.",
+            field="amount",
+        )
+    return amount
+
+
+def checked_thresholds(given: Iterable[int | str], *, hard: bool) -> list[int]:
+    """Percent used, rising, each once. A hard budget always tells at 100 %, because calls are refused from there on."""
+    found = set()
+    for each in given:
+        text = str(each).strip().removesuffix("%").strip()
+        if not text.isascii() or not text.isdigit() or not 1 <= int(text[:5]) <= THRESHOLD_HIGHEST:
+            raise InvalidBudgetError(
+                f"{str(each)[:20]!r} is not a threshold: write whole percents from 1 to {THRESHOLD_HIGHEST}, "
+                "like 50, 80, 100.",
+                field="thresholds",
+            )
+        found.add(int(text))
+    if hard:
+        found.add(EXHAUSTED_PERCENT)
+    if len(found) > THRESHOLDS_MOST:
+        raise InvalidBudgetError(f"A budget has {THRESHOLDS_MOST} thresholds at most.", field="thresholds")
+    if not found:
+        raise InvalidBudgetError("A budget needs a threshold to tell people at, like 80.", field="thresholds")
+    return sorted(found)
+
+
+def checked_envs(given: Iterable[str], known: Collection[str]) -> list[str]:
+    """The environments whose spend counts; none named: all of them."""
+    found = {each.strip() for each in given if each.strip()}
+    for each in sorted(found):
+        if each not in known:
+            raise InvalidBudgetError(
+                f"There is no environment {each[:32]!r}: choose of {', '.join(known)}, or none for all.", field="envs"
+            )
+    return sorted(found)
+
+
+def projected(spent: int, *, starts_at: datetime, ends_at: datetime, at: datetime) -> int:
+    """What spend comes to at the period's end if it goes on at the average pace so far, in pico-USD.
+
+    In a period's first twentieth there is too little to go by: it counts as a twentieth then.
+    """
+    whole = (ends_at - starts_at) // timedelta(seconds=1)
+    gone = (min(at, ends_at) - starts_at) // timedelta(seconds=1)
+    return spent * whole // max(gone, whole // 20, 1)
+
+
+def effect_at_limit(*, hard: bool, envs: Collection[str], resets: str, exhausted: bool) -> str:
+    """What happens at 100 %, as a sentence; `resets` is the end of the period as people read it."""
+    where = f"calls in {' and '.join(envs)}" if envs else "all calls"
+    if exhausted:
+        return (
+            f"Until {resets}, {where} are refused with 402."
+            if hard
+            else f"{where.capitalize()} go on: the budget is soft."
+        )
+    return (
+        f"At 100 %, {where} are refused with 402 until {resets}."
+        if hard
+        else f"At 100 %, people are told; {where} go on."
+    )
