@@ -93,6 +93,22 @@ class PeriodForm(forms.Form):
         return any(self.value_of(name) for name in self.fields if name not in ("period", "first", "last", "group", "view"))
 
 
+    @property
+    def summary(self) -> str:
+        """What is chosen, in words: what a phone shows while the filters are folded away."""
+        chosen = [self.chosen.label]
+        for name, field in self.fields.items():
+            value = self.value_of(name)
+            if value and name not in ("period", "first", "last", "view"):
+                label = str(field.label or name).lower()
+                chosen.append(f"{label} {self._label_of(name, value)}")
+        return ", ".join(chosen)
+
+    def _label_of(self, name: str, value: str) -> str:
+        choices = getattr(self.fields[name], "choices", ())
+        return str(dict(choices).get(value, value))
+
+
 class OverviewForm(PeriodForm):
     """The spend page's filters."""
 

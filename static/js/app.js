@@ -73,6 +73,11 @@
       shell.dataset.menu = open ? "open" : "";
       menu.setAttribute("aria-expanded", String(open));
     }
+    const fold = target.closest("[data-fold-toggle]");
+    if (fold) {
+      const open = fold.closest("[data-fold]").toggleAttribute("data-open");
+      fold.setAttribute("aria-expanded", String(open));
+    }
     const copier = target.closest("[data-copy]");
     if (copier) copy(copier);
     const tab = target.closest("[data-tabs] [role=tab]");

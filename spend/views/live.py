@@ -1,0 +1,37 @@
+"""What the pages that refresh themselves share."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from django.http import HttpRequest
+from django.utils import timezone
+
+from tenants.models import Tenant
+
+NOTHING_NEW = 204  # htmx leaves the page as it is
+OUT_OF_REACH = 503
+
+
+def today_of(tenant: Tenant) -> date:
+    """The tenant's day."""
+    return timezone.now().astimezone(ZoneInfo(tenant.time_zone)).date()
+
+
+def stamp(*parts: object) -> str:
+    """A short text that changes when what the page shows changes."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def query_with(request: HttpRequest, **changed: str) -> str:
+    """The address's query with some choices changed ("" leaves one out), to be put after "?"."""
+    query = request.GET.copy()
+    for name, value in ({"seen": ""} | changed).items():
+        query[name] = value
+        if not value:
+            del query[name]
+    return query.urlencode()
+
+
