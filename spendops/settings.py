@@ -190,6 +190,9 @@ elif _mail.scheme in ("smtp", "smtps"):
     EMAIL_TIMEOUT = 10
 else:
     raise SettingError("SPENDOPS_MAIL_URL must begin with smtp:// or smtps://, like smtp://user:password@host:587.")
+# whether alerts may go to addresses of a private network; else only to public ones, because tenants name them
+ALLOW_PRIVATE_WEBHOOKS = env.flag("SPENDOPS_ALLOW_PRIVATE_WEBHOOKS", default=False)
+ENVELOPE_KEY = local_secret(env, "SPENDOPS_ENVELOPE_KEY", SPENDOPS.data, production=PRODUCTION)
 DEFAULT_FROM_EMAIL = env.text("SPENDOPS_MAIL_FROM", "SpendOps <spendops@localhost>")
 
 # -- sessions, cookies, headers
