@@ -1,1 +1,1 @@
-"""From SQL to KV: rendering documents, desired state, draining."""
+"""SQL → KV: what changed is rendered, becomes desired state, and is written into each environment's namespace."""

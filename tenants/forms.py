@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from babel.numbers import get_currency_name
@@ -58,9 +58,9 @@ class IssueKeyForm(ActionForm):
     """A new API key. Whatever has a sensible default is filled in."""
 
     name = _name_field("Name", "Who or what will use it. It stands in reports and alerts.", "Billing bot")
-    project = forms.ModelChoiceField(
+    project: forms.ModelChoiceField[Project] = forms.ModelChoiceField(
         label="Project",
-        queryset=Project.objects.none,
+        queryset=None,
         empty_label="Choose a project",
         error_messages={
             "required": "Choose the project that this key's spend counts for.",
@@ -92,15 +92,13 @@ class IssueKeyForm(ActionForm):
         super().__init__(*args, **kwargs)
         self._tenant = tenant
         projects = Project.objects.filter(tenant=tenant).order_by("name")
-        project = self.fields["project"]
-        assert isinstance(project, forms.ModelChoiceField)
+        project = cast(forms.ModelChoiceField, self.fields["project"])
         project.queryset = projects
         only = list(projects[:2])
         if len(only) == 1:
             project.initial = only[0].pk
         names = settings.SPENDOPS.environments
-        environment = self.fields["env"]
-        assert isinstance(environment, forms.ChoiceField)
+        environment = cast(forms.ChoiceField, self.fields["env"])
         environment.choices = [(name, name) for name in names]
         environment.initial = names[0]
 
@@ -129,15 +127,14 @@ class KeyFilterForm(forms.Form):
     q = forms.CharField(label="Search", required=False, max_length=200)
     status = forms.ChoiceField(label="Status", required=False, choices=[("", "Any status"), *ApiKey.Status.choices])
     env = forms.ChoiceField(label="Environment", required=False)
-    project = forms.ModelChoiceField(
-        label="Project", required=False, queryset=Project.objects.none, empty_label="Any project"
+    project: forms.ModelChoiceField[Project] = forms.ModelChoiceField(
+        label="Project", required=False, queryset=None, empty_label="Any project"
     )
 
     def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        environment, project = self.fields["env"], self.fields["project"]
-        assert isinstance(environment, forms.ChoiceField)
-        assert isinstance(project, forms.ModelChoiceField)
+        environment = cast(forms.ChoiceField, self.fields["env"])
+        project = cast(forms.ModelChoiceField, self.fields["project"])
         environment.choices = [("", "Any environment"), *((name, name) for name in settings.SPENDOPS.environments)]
         project.queryset = Project.objects.filter(tenant=tenant).order_by("name")
 

@@ -62,7 +62,7 @@ def projects_of(tenant: Tenant) -> list[Project]:
 
 
 class KeyFilter(NamedTuple):
-    """What a list of keys is narrowed to. `text` is looked for in names, and found at the start of ids or as last four."""
+    """What a list of keys is narrowed to. `text` is part of a name, the start of an id, or the last four."""
 
     text: str = ""
     status: str = ""
@@ -70,7 +70,7 @@ class KeyFilter(NamedTuple):
     project: str = ""
 
 
-def find_keys(tenant: Tenant, narrowed: KeyFilter = KeyFilter()) -> QuerySet[ApiKey]:
+def find_keys(tenant: Tenant, narrowed: KeyFilter) -> QuerySet[ApiKey]:
     """A tenant's keys, the newest first, each with its project."""
     keys: QuerySet[ApiKey] = ApiKey.objects.filter(tenant=tenant).select_related("project")
     if narrowed.text:

@@ -18,7 +18,7 @@ NAME_LONGEST = 120
 PATTERNS_MOST = 100
 PATTERN_LONGEST = 200
 
-# Cf also holds the joiners that Indic scripts and emoji need, so of it only what turns the direction of text is refused.
+# Category Cf also holds the joiners that Indic scripts and emoji need: of it, only what turns the text's direction
 _TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _HIDDEN = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
 _VISIBLE = set("LNPS")
@@ -70,8 +70,8 @@ def currencies() -> tuple[str, ...]:
     """The ISO 4217 codes of all currencies that are legal tender somewhere today (CLDR)."""
     found = set()
     for territory in Locale("en").territories:
-        if len(territory) == 2 and territory not in ("EU", "EZ", "UN", "ZZ", "XA", "XB"):
-            found.update(get_territory_currencies(territory))
+        if len(str(territory)) == 2:
+            found.update(get_territory_currencies(str(territory)))
     return tuple(sorted(found))
 
 
