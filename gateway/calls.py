@@ -32,7 +32,7 @@ from gateway.upstream import Answer, Stream, Upstream, UpstreamFailed
 from gateway.watch import CallerWatch
 from wire.documents import SCHEMA, Missing
 from wire.events import Denied, Status, UsageEvent, UsageSource, encode
-from wire.prices import PriceBook
+from wire.prices import PriceBook, tier_named
 from wire.queues.base import USAGE
 
 log = structlog.get_logger(__name__)
@@ -327,7 +327,7 @@ class Calls:
             cost=metered.cost,
             charge=metered.cost,
             usage_source=metered.source,
-            service_tier=ending.reading.service_tier,
+            service_tier=tier_named(ending.reading.service_tier, ending.reading.speed),
             credential=call.provider.credential,
             upstream_request_id=ending.upstream_request_id,
             status=ending.status,

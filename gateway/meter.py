@@ -9,7 +9,7 @@ from gateway.apis.base import Reading
 from wire.cost import cost_of
 from wire.events import UsageSource
 from wire.money import usd_string
-from wire.prices import Match, PriceBook
+from wire.prices import Match, PriceBook, context_of, tier_named
 
 FREE = usd_string(0)
 
@@ -44,10 +44,10 @@ def meter(
     version = book.version if book is not None else 0
     if match is None:
         return Metered(units, source, None if units else FREE, "", version, known=book is None)
-    context = {"service_tier": reading.service_tier, "speed": reading.speed}
-    prices = match.prices.at(datetime.fromtimestamp(at_ms / 1000, UTC), {k: v for k, v in context.items() if v})
+    context = context_of(tier_named(reading.service_tier, reading.speed))
+    prices = match.prices.at(datetime.fromtimestamp(at_ms / 1000, UTC), context)
     total = cost_of(units, prices).total
-    return Metered(units, source, None if total is None else usd_string(total), match.model, version, known=True)
+    return Metered(units, source, None if total is None else usd_string(total), match.priced_as, version, known=True)
 
 
 def find(book: PriceBook | None, provider: str, *names: str) -> Match | None:
