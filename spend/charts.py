@@ -1,4 +1,4 @@
-"""Charts as Plotly figures in JSON, drawn by static/js/chart.js, in the light theme's colours; `DARK` has the dark ones.
+"""Charts as Plotly figures in JSON, drawn by static/js/chart.js, in the light colours; `DARK` has the dark ones.
 
 Bars carry money as decimal strings, so that what is drawn is exactly what the table says.
 """

@@ -90,8 +90,9 @@ class PeriodForm(forms.Form):
     @property
     def narrowed(self) -> bool:
         """Whether anything but the period is chosen."""
-        return any(self.value_of(name) for name in self.fields if name not in ("period", "first", "last", "group", "view"))
-
+        return any(
+            self.value_of(name) for name in self.fields if name not in ("period", "first", "last", "group", "view")
+        )
 
     @property
     def summary(self) -> str:
@@ -130,7 +131,9 @@ class RequestsForm(PeriodForm):
     model = forms.ChoiceField(required=False)
     project = forms.ChoiceField(required=False)
     key = forms.ChoiceField(required=False, label="API key")
-    status = forms.ChoiceField(choices=[("", "All"), *((each.value, name) for each, name in STATUSES.items())], required=False)
+    status = forms.ChoiceField(
+        choices=[("", "All"), *((each.value, name) for each, name in STATUSES.items())], required=False
+    )
     search = forms.CharField(required=False, max_length=128, label="Event or request id", strip=True)
 
     def __init__(self, data: Any, *, models: Sequence[str], projects: Choices, keys: Choices, **rest: Any) -> None:
@@ -143,7 +146,9 @@ class RequestsForm(PeriodForm):
 class DenialsForm(PeriodForm):
     """The filters of the list of denials."""
 
-    reason = forms.ChoiceField(choices=[("", "All"), *((each.value, name) for each, name in REASONS.items())], required=False)
+    reason = forms.ChoiceField(
+        choices=[("", "All"), *((each.value, name) for each, name in REASONS.items())], required=False
+    )
     project = forms.ChoiceField(required=False)
     key = forms.ChoiceField(required=False, label="API key")
 

@@ -33,5 +33,3 @@ def query_with(request: HttpRequest, **changed: str) -> str:
         if not value:
             del query[name]
     return query.urlencode()
-
-

@@ -87,9 +87,7 @@ def _drawn(spend: Stack, form: OverviewForm) -> dict[str, Any]:
                 for day, total, *values in reversed(list(days))
             ]
         }
-    chart = daily_chart(
-        spend, today=period.today, axis_last=period.axis_last, cumulative=form.shown == "cumulative"
-    )
+    chart = daily_chart(spend, today=period.today, axis_last=period.axis_last, cumulative=form.shown == "cumulative")
     return {"chart": chart}
 
 
