@@ -23,6 +23,29 @@ def _plain_static_files(django_test_environment: None) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _tests_may_empty_the_audit_trail() -> Iterator[None]:
+    """After a test with real transactions Django empties all tables; the audit trail's triggers would refuse that."""
+    from unittest.mock import patch
+
+    from django.db import connection
+
+    from changes.append_only import TABLE, install_statements, remove_statements
+
+    operations = type(connection.ops)
+    flush = operations.sql_flush
+
+    def flush_with_leave(self, style, tables, **options):
+        statements = flush(self, style, tables, **options)
+        if TABLE not in tables:
+            return statements
+        vendor = connection.vendor
+        return [*remove_statements(vendor), *statements, *install_statements(vendor)]
+
+    with patch.object(operations, "sql_flush", flush_with_leave):
+        yield
+
+
 @pytest.fixture
 def admin_client(db: None) -> Person:
     """The first admin at a browser, signed in with a passkey: `.user`, `.tenant`, `.step_up()`, `.confirmed_post()`."""

@@ -1,0 +1,26 @@
+"""Tenants, projects and keys for tests, made by the product's own actions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from changes.actor import Actor
+from tenants.actions.keys import IssuedKey, issue_key
+from tenants.actions.tenants import create_tenant
+from tenants.models import Project, Tenant
+from tenants.scope import tenant_scope
+
+SOMEBODY = Actor("user", "u_somebody0001", role="tenant_admin", address="192.0.2.7", request_id="request-0001")
+
+
+def make_tenant(name: str = "Acme", **settings: Any) -> Tenant:
+    return create_tenant(name=name, by=SOMEBODY, **settings)
+
+
+def project_of(tenant: Tenant) -> Project:
+    with tenant_scope(tenant.id):
+        return Project.objects.get(tenant=tenant)
+
+
+def issue(tenant: Tenant, name: str = "bot", env: str = "dev", **policy: Any) -> IssuedKey:
+    return issue_key(tenant=tenant, project=project_of(tenant), name=name, env=env, by=SOMEBODY, **policy)
