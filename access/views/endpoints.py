@@ -81,7 +81,7 @@ def finish(request: HttpRequest, purpose: Ceremony.Purpose, *, user: User | None
 
 def passkey_name(body: dict[str, Any]) -> str:
     """The name that a new passkey is given. Raises BadRequestError."""
-    form = PasskeyNameForm({"name": body.get("name", "")})
+    form = PasskeyNameForm({"name": text(body, "name")})
     if not form.is_valid():
         raise BadRequestError(" ".join(form.errors["name"]))
     return str(form.cleaned_data["name"])
