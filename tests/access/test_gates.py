@@ -81,9 +81,9 @@ def test_an_api_address_that_does_not_exist_tells_a_stranger_nothing(db, ravi):
 def test_a_browser_comes_back_to_where_it_was(db):
     browser = Client(headers={"accept": "text/html"})
     assert browser.get("/keys?status=active").url == "/sign-in?next=%2Fkeys%3Fstatus%3Dactive"
-    posted = browser.post("/keys/issue", headers={"referer": "http://testserver/keys/issue?from=1"})
-    assert posted.url == "/sign-in?next=%2Fkeys%2Fissue%3Ffrom%3D1"
-    foreign = browser.post("/keys/issue", headers={"referer": "https://evil.example/"})
+    posted = browser.post("/sign-out", headers={"referer": "http://testserver/keys?from=1"})
+    assert posted.url == "/sign-in?next=%2Fkeys%3Ffrom%3D1"
+    foreign = browser.post("/sign-out", headers={"referer": "https://evil.example/"})
     assert foreign.url == "/sign-in"
 
 

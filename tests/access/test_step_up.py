@@ -8,7 +8,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
 from access.step_up import step_up_required
-from spendops import urls as product
 from tests.browsing import Person
 
 done: list[str] = []
@@ -26,7 +25,7 @@ def bound(request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponse("done")
 
 
-urlpatterns = [path("fresh", fresh), path("bound/<str:name>", bound), path("", include(product.urlpatterns))]
+urlpatterns = [path("fresh", fresh), path("bound/<str:name>", bound), path("", include(settings.ROOT_URLCONF))]
 
 
 @pytest.fixture(autouse=True)
