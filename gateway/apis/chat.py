@@ -13,6 +13,9 @@ from gateway.apis.usage import OpenAIUsage, openai_units
 DONE = b"[DONE]"
 
 
+_ABSENT = msgspec.Raw()
+
+
 class _Answer(msgspec.Struct):
     model: str | None = None
     service_tier: str | None = None
@@ -43,7 +46,7 @@ class _Chunk(msgspec.Struct):
     model: str | None = None
     service_tier: str | None = None
     usage: OpenAIUsage | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = _ABSENT
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
@@ -121,7 +124,7 @@ class ChatReader:
             return Verdict.PASS
         self._model = chunk.model or self._model
         self._service_tier = chunk.service_tier or self._service_tier
-        if chunk.error is not None and bytes(chunk.error) != b"null":
+        if bytes(chunk.error) not in (b"", b"null"):
             self._failed = True
         for choice in chunk.choices or ():
             if choice.delta is not None:

@@ -16,6 +16,9 @@ _LAST = frozenset({"response.completed", "response.incomplete", "response.failed
 _BILLED_TOOLS = {"web_search_call": "web_searches", "file_search_call": "storage_searches"}
 
 
+_ABSENT = msgspec.Raw()
+
+
 class _Action(msgspec.Struct):
     type: str | None = None
 
@@ -35,8 +38,8 @@ class _Response(msgspec.Struct):
 
 class _Event(msgspec.Struct):
     type: str = ""
-    delta: msgspec.Raw | None = None
-    response: msgspec.Raw | None = None
+    delta: msgspec.Raw = _ABSENT
+    response: msgspec.Raw = _ABSENT
 
 
 _decode_response = msgspec.json.Decoder(_Response).decode
@@ -108,17 +111,17 @@ class ResponsesReader:
             event = _decode_event(data)
         except msgspec.DecodeError:
             return Verdict.PASS
-        if event.type.endswith(".delta") and event.delta is not None:
+        if event.type.endswith(".delta") and event.delta != _ABSENT:
             self._text_bytes += max(len(bytes(event.delta)) - 2, 0)  # without its quotes
         elif event.type == "error":
             self._reading = self._reading._replace(failed=True)
-        elif event.type in _LAST and event.response is not None:
+        elif event.type in _LAST and event.response != _ABSENT:
             try:
                 self._reading = _read(_decode_response(event.response))
             except msgspec.DecodeError:
                 self._reading = NOTHING
             return Verdict.LAST
-        elif event.type == "response.created" and event.response is not None:
+        elif event.type == "response.created" and event.response != _ABSENT:
             self._note_model(event.response)
         return Verdict.PASS
 
