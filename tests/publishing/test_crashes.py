@@ -1,0 +1,87 @@
+"""A publisher may die between any two steps. Whoever comes after it brings the store to what SQL says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+
+from changes.models import OutboxRow
+from publishing import desired, drain, leases
+from publishing.models import KvEntry
+from tenants.actions.keys import disable_key, revoke_key
+from tests.publishing.faults import Crash, Faulty, raising
+from tests.tenants.making import SOMEBODY, issue, make_tenant
+from wire.documents import KeyStatus, decode_key, key_document
+
+# Each name is a step; the publisher dies just before it begins or just after it has ended.
+STEPS = [
+    (desired, "settle"),
+    (desired, "_settle_object"),
+    (desired, "_desire"),
+    (leases, "acquire"),
+    (drain, "_may_write"),
+    (drain, "_claim"),
+    (drain, "_send"),
+    (drain, "_mark_published"),
+    (leases, "release"),
+]
+
+
+def dying(function, *, after: bool, count: list[int]):
+    def wrapped(*args, **kwargs):
+        if count[0] <= 0:
+            return function(*args, **kwargs)
+        count[0] -= 1
+        if after:
+            function(*args, **kwargs)
+        raise Crash
+
+    return wrapped
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("module", "step"), STEPS, ids=[step for _, step in STEPS])
+def test_after_a_crash_at_any_step_the_next_publisher_finishes(stores, db, monkeypatch, module, step, after):
+    with time_machine.travel(datetime(2026, 11, 21, 12, tzinfo=UTC), tick=False) as clock:
+        tenant = make_tenant()
+        kept, revoked = issue(tenant, "kept").key, issue(tenant, "revoked").key
+        first = stores.publisher()
+        first.once()
+        disable_key(key=kept, by=SOMEBODY)
+        revoke_key(key=revoked, by=SOMEBODY)
+        wrapped = dying(getattr(module, step), after=after, count=[1])
+        monkeypatch.setattr(module, step, wrapped)
+        if (module, step) == (desired, "settle"):
+            monkeypatch.setattr("publishing.publisher.settle", wrapped)
+        with pytest.raises(Crash):
+            first.once()
+        clock.shift(timedelta(seconds=5))  # leases end, claims come again
+        second = stores.publisher()
+        second.once()
+        documents = stores.documents("dev", "key:")
+        assert decode_key(documents[key_document(kept.hash)].body).status is KeyStatus.DISABLED
+        assert decode_key(documents[key_document(revoked.hash)].body).status is KeyStatus.REVOKED
+        assert {entry.rev for entry in documents.values()} == {2}
+        assert not KvEntry.objects.exclude(published_rev__gte=1).exists()
+        assert all(entry.published_rev == entry.rev for entry in KvEntry.objects.all())
+        assert OutboxRow.objects.count() == 1  # the deletion that is due in a day
+        first.close()
+        second.close()
+
+
+@pytest.mark.parametrize("plan", ["before", "after"])
+def test_a_crash_while_the_store_writes(stores, db, plan):
+    faults = Faulty()
+    stores.opening = faults.around
+    with time_machine.travel(datetime(2026, 11, 21, 12, tzinfo=UTC), tick=False) as clock:
+        key = issue(make_tenant()).key
+        setattr(faults, plan, raising(Crash()))
+        publisher = stores.publisher()
+        with pytest.raises(Crash):
+            publisher.once()
+        clock.shift(timedelta(seconds=5))
+        publisher.once()
+        assert stores.documents("dev")[key_document(key.hash)].rev == 1
+        publisher.close()
