@@ -16,3 +16,7 @@ class PasskeyNameForm(forms.Form):
             "max_length": "A passkey's name has at most 64 characters.",
         },
     )
+
+    def complaint(self) -> str:
+        """What is wrong with the name, in words for the person who typed it."""
+        return " ".join(str(error) for error in self.errors["name"])

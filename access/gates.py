@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.http import HttpRequest
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 _MARK = "_anybody_may_open"
@@ -14,6 +16,12 @@ def public(view: View) -> View:
     """Mark a view that anybody may open, signed in or not."""
     setattr(view, _MARK, True)
     return view
+
+
+def is_verified(request: HttpRequest) -> bool:
+    """Whether a passkey stands behind the request's session."""
+    check = getattr(request.user, "is_verified", None)
+    return check is not None and bool(check())
 
 
 def is_public(view: Callable[..., Any]) -> bool:

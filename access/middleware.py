@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from access.gates import is_public
+from access.gates import is_public, is_verified
 from access.problems import problem, wants_html
 from access.rules import session_ended
 from access.session_engine import SEEN_AT, SIGNED_IN_AT
@@ -41,16 +41,15 @@ class SessionLifetimeMiddleware:
     def _keep_or_end(self, request: HttpRequest) -> None:
         now = time.time()
         session = request.session
-        seen_at = session.get(SEEN_AT)
         if session_ended(
             now=now,
             signed_in_at=session.get(SIGNED_IN_AT),
-            seen_at=seen_at,
+            seen_at=session.get(SEEN_AT),
             idle=settings.SESSION_IDLE_SECONDS,
             absolute=settings.SESSION_ABSOLUTE_SECONDS,
         ):
             logout(request)
-        elif now - seen_at > settings.SESSION_IDLE_SECONDS / 20 and BACKGROUND not in request.headers:
+        elif now - session[SEEN_AT] > settings.SESSION_IDLE_SECONDS / 20 and BACKGROUND not in request.headers:
             session[SEEN_AT] = now  # one write in a while, not one for each request
 
 
@@ -62,14 +61,14 @@ class PasskeyRequiredMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self._get_response(request)
-        if request.resolver_match is None and request.path.startswith("/api/") and not request.user.is_verified():
+        if request.resolver_match is None and request.path.startswith("/api/") and not is_verified(request):
             return refuse(request)  # an address that does not exist tells a stranger no more than one that does
         return response
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
-        if is_public(view) or request.user.is_verified():
+        if is_public(view) or is_verified(request):
             return None
         return refuse(request)
 

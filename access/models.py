@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
@@ -32,7 +32,7 @@ def new_ceremony_id() -> str:
     return secrets.token_hex(16)
 
 
-class User(AbstractBaseUser):
+class User(AbstractBaseUser):  # type: ignore[django-manager-missing]  # django_otp has no types
     """A person. There are no passwords: a person signs in with a passkey or not at all."""
 
     password = None  # type: ignore[assignment]  # takes the inherited column away
@@ -51,7 +51,7 @@ class User(AbstractBaseUser):
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
-    REQUIRED_FIELDS: list[str] = []
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
         constraints = [models.UniqueConstraint(Lower("email"), name="email_once_whatever_its_case")]
@@ -65,7 +65,7 @@ class User(AbstractBaseUser):
     def set_unusable_password(self) -> None:
         """Nothing to do: there is no password to make unusable."""
 
-    def check_password(self, raw_password: str) -> bool:
+    def check_password(self, raw_password: str | None) -> bool:
         return False
 
     def has_usable_password(self) -> bool:

@@ -39,8 +39,8 @@ class SessionStore(DatabaseStore):
         return bool(self.model.objects.filter(session_key=_kept(session_key)).exists())
 
     def create_model_instance(self, data: dict[str, Any]) -> Any:
-        return self.model(
-            session_key=_kept(self._get_or_create_session_key()),
+        return self.get_model_class()(
+            session_key=_kept(self._get_or_create_session_key()),  # type: ignore[attr-defined]
             session_data=self.encode(data),
             expire_date=self.get_expiry_date(),
             user_id=data.get(SESSION_KEY),

@@ -92,6 +92,6 @@ def _is_bound_to(request: HttpRequest) -> bool:
         method=request.method or "",
         path=request.path,
         query=request.META.get("QUERY_STRING", ""),
-        fields=cast(list[tuple[str, str]], fields),
+        fields=fields,
     )
     return take_confirmation(confirmation, user=cast(User, request.user), action=action)

@@ -83,7 +83,7 @@ def passkey_name(body: dict[str, Any]) -> str:
     """The name that a new passkey is given. Raises BadRequestError."""
     form = PasskeyNameForm({"name": text(body, "name")})
     if not form.is_valid():
-        raise BadRequestError(" ".join(form.errors["name"]))
+        raise BadRequestError(form.complaint())
     return str(form.cleaned_data["name"])
 
 

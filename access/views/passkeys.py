@@ -73,7 +73,7 @@ def rename(request: HttpRequest, passkey_id: int) -> HttpResponse:
         actions.rename_passkey(passkey=passkey, name=form.cleaned_data["name"], by=actor_of(request))
         messages.success(request, f"Passkey renamed to “{form.cleaned_data['name']}”.")
     else:
-        messages.error(request, " ".join(form.errors["name"]))
+        messages.error(request, form.complaint())
     return redirect("access:passkeys")
 
 

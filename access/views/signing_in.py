@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from access import actions
 from access.actors import actor_of
 from access.ceremonies import ask_assertion
-from access.gates import public
+from access.gates import is_verified, public
 from access.middleware import safe_return
 from access.models import Ceremony, User
 from access.sessions import begin_session
@@ -27,7 +27,7 @@ from access.views.endpoints import begin, endpoint, finish, text
 @require_safe
 def sign_in(request: HttpRequest) -> HttpResponse:
     back = safe_return(request, request.GET.get("next", ""))
-    if request.user.is_verified():
+    if is_verified(request):
         return redirect(back or settings.LOGIN_REDIRECT_URL)
     return render(request, "access/sign_in.html", {"back": back, "site": settings.PUBLIC_URL})
 
@@ -58,7 +58,7 @@ def sign_in_finish(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]
 @require_safe
 def session(request: HttpRequest) -> HttpResponse:
     """Whether somebody is signed in here, and the token for writing: pages older than the session ask this."""
-    return JsonResponse({"signed_in": request.user.is_verified(), "csrf": get_token(request)})
+    return JsonResponse({"signed_in": is_verified(request), "csrf": get_token(request)})
 
 
 @never_cache
