@@ -23,7 +23,7 @@ from gateway.sandbox.text import short_hash
 from wire.ids import event_id
 
 _BODY_MOST = 64 * 2**20
-_MODELS = ("gpt-4o-mini", "gpt-4o", "gpt-5", "gpt-5-mini", "o3", "text-embedding-3-small", "claude-sonnet-4-5")
+_MODELS = ("gpt-4o-mini", "gpt-4o", "gpt-5", "gpt-5-mini", "o3", "text-embedding-3-small", "claude-sonnet-4-6")
 
 
 class Sandbox:

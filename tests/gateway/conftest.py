@@ -63,7 +63,7 @@ def replayed(
     replaying_provider: ReplayingProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[GatewayUnderTest]:
     """A gateway whose providers are all the replaying one, called with real-looking credentials."""
-    settings = {}
+    settings = {"SPENDOPS_SANDBOX": "false"}
     for name in PROVIDERS:
         settings[f"SPENDOPS_PROVIDER_{name}_BASE_URL"] = replaying_provider.url
         settings[f"SPENDOPS_PROVIDER_{name}_API_KEY"] = f"sk-{name.lower()}"

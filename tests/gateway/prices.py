@@ -28,7 +28,7 @@ def blob(version: int, env: str = "dev", factor: int = 1) -> PricingBlob:
             ),
         },
         "anthropic": {
-            "claude-sonnet-4-5": _model(
+            "claude-sonnet-4-6": _model(
                 input=3 * MTOK,
                 output=15 * MTOK,
                 cache_read=300_000,

@@ -45,9 +45,7 @@ def test_a_plain_chat_is_answered_metered_and_receipted(gateway, key, openai_cli
 
 
 def test_a_streamed_chat_reports_no_usage_that_was_not_asked_for(gateway, key, openai_client):
-    stream = openai_client(key).chat.completions.create(
-        model="gpt-4o-mini", max_tokens=64, messages=HELLO, stream=True
-    )
+    stream = openai_client(key).chat.completions.create(model="gpt-4o-mini", max_tokens=64, messages=HELLO, stream=True)
     chunks = list(stream)
     assert all(chunk.choices for chunk in chunks)
     assert all(chunk.usage is None for chunk in chunks)
@@ -142,7 +140,7 @@ def test_vision_parts_pass_through(gateway, key, openai_client):
 def test_the_models_that_a_key_may_use_are_listed(gateway, openai_client):
     everything = gateway.issue()
     names = {model.id for model in openai_client(everything).models.list()}
-    assert {"gpt-4o-mini", "claude-sonnet-4-5", "mistral-small-latest", "grok-3-mini"} <= names
+    assert {"gpt-4o-mini", "claude-sonnet-4-6", "mistral-small-latest", "grok-3-mini"} <= names
     narrow = gateway.issue(allowed_models=("gpt-4o-*", "gpt-5"), denied_models=("*audio*",))
     assert {model.id for model in openai_client(narrow).models.list()} == {"gpt-4o-mini", "gpt-5"}
 
