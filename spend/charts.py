@@ -79,6 +79,7 @@ def daily_chart(spend: Stack, *, today: date, axis_last: date, cumulative: bool 
             "fixedrange": True,
             "automargin": True,
             "ticks": "",
+            "ticklabelstandoff": 4,
             "nticks": 9,
         },
         yaxis={
@@ -118,10 +119,10 @@ def _running(values: list[Decimal]) -> list[Decimal]:
 
 
 def _tick_format(top: Decimal) -> str:
-    """As many places as the axis needs: none for thousands, more for fractions of a cent."""
+    """As many places as the axis needs: none for tens, cents for dollars, more for fractions of a cent."""
     if top >= 10 or top <= 0:
         return ",.0f"
-    return f",.{1 - top.adjusted()}f"
+    return f",.{max(2, 1 - top.adjusted())}f"
 
 
 def _in_words(spend: Stack, *, today: date, cumulative: bool) -> str:

@@ -44,9 +44,8 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
 
 
 def _section(view_name: str) -> str:
-    """The sidebar entry that a page stands under: its own, or its namespace's first."""
+    """The sidebar entry that a page stands under: its own, its list's (`spend:request`), or its namespace's first."""
     names = [name for _, name, _ in NAVIGATION]
-    if view_name in names:
-        return view_name
-    namespace = view_name.split(":")[0]
-    return next((name for name in names if name.startswith(f"{namespace}:")), "")
+    namespace = view_name.partition(":")[0]
+    listed = (name for name in names if view_name.startswith(name.removesuffix("s")))
+    return next(listed, next((name for name in names if name.startswith(f"{namespace}:")), ""))

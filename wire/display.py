@@ -37,6 +37,20 @@ def usd(amount: Amount) -> str:
     return _dollars(shortened)
 
 
+def usd_among(amount: Amount, largest: Amount) -> str:
+    """USD in a column whose largest amount is known: cents where dollars are about, as `usd` among smaller ones.
+
+    What is not zero and less than a cent shows as "<$0.01" among dollars.
+    """
+    value = _usd(amount)
+    if abs(_usd(largest)) < 1 or abs(value) >= 1:
+        return usd(value)
+    cents = value.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
+    if value and not cents:
+        return f"{'−' if value < 0 else ''}<$0.01"
+    return _dollars(cents)
+
+
 def usd_exact(amount: Amount) -> str:
     """The same amount with every stored digit, and two places at least: "$0.00004155"."""
     return _dollars(_usd(amount))

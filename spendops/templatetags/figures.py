@@ -30,6 +30,7 @@ def _or_gap(function: Any) -> Any:
 
 
 register.filter("usd", _or_gap(display.usd))
+register.filter("usd_among", _or_gap(display.usd_among))
 register.filter("usd_exact", _or_gap(display.usd_exact))
 register.filter("money", _or_gap(display.money))
 register.filter("per_million", _or_gap(display.price_per_million))
@@ -82,11 +83,15 @@ def when(context: template.Context, at: datetime | None) -> str:
 
 
 @register.simple_tag
-def cost(amount: int | Decimal | None) -> str:
-    """An amount of USD with every stored digit as its title; "unpriced" where there is none."""
+def cost(amount: int | Decimal | None, *, among: int | Decimal | None = None) -> str:
+    """An amount of USD with every stored digit as its title; "unpriced" where there is none.
+
+    `among` is the largest amount of the column, so that all of it is written alike.
+    """
     if amount is None:
         return format_html('<span class="quiet">{}</span>', "unpriced")
-    return format_html('<span title="{}">{}</span>', display.usd_exact(amount), display.usd(amount))
+    shown = display.usd(amount) if among is None else display.usd_among(amount, among)
+    return format_html('<span title="{}">{}</span>', display.usd_exact(amount), shown)
 
 
 @register.simple_tag

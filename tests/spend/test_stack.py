@@ -113,7 +113,7 @@ def test_unpriced_requests_are_not_counted_as_cheap():
 
 
 @pytest.mark.parametrize(
-    ("charges", "form"), [(["46927.82"], ",.0f"), (["2.5"], ",.1f"), (["0.00004155"], ",.6f"), (["0"], ",.0f")]
+    ("charges", "form"), [(["46927.82"], ",.0f"), (["2.5"], ",.2f"), (["0.00004155"], ",.6f"), (["0"], ",.0f")]
 )
 def test_the_axis_has_as_many_places_as_its_amounts_need(charges, form):
     spend = stack([row(1, "a", charge) for charge in charges], FIRST, LAST, {})

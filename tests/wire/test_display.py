@@ -44,6 +44,21 @@ def test_what_is_not_zero_never_shows_as_zero(pico):
 
 
 @pytest.mark.parametrize(
+    ("amount", "largest", "shown"),
+    [
+        ("0.902702", "18.75", "$0.90"),
+        ("0.902702", "0.95", "$0.902702"),
+        ("0.0001", "18.75", "<$0.01"),
+        ("-0.0001", "18.75", "−<$0.01"),
+        ("0", "18.75", "$0.00"),
+        ("1234.567", "1234.567", "$1,234.57"),
+    ],
+)
+def test_a_column_of_dollars_has_cents(amount, largest, shown):
+    assert display.usd_among(Decimal(amount), Decimal(largest)) == shown
+
+
+@pytest.mark.parametrize(
     ("micro", "currency", "shown"),
     [
         (1_250_500_000, "USD", "$1,250.50"),

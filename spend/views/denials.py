@@ -1,0 +1,88 @@
+"""The calls that the gateway refused, by reason and one by one."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from spend.clickhouse.errors import UnavailableError
+from spend.forms import DenialsForm
+from spend.names import Names, names_of
+from spend.present import reason_label, shown_denial
+from spend.queries.denials import denials_by_reason, find_denials
+from spend.views.live import NOTHING_NEW, OUT_OF_REACH, query_with, stamp, today_of
+from tenants.http import TenantRequest
+from wire.display import counted
+
+A_PAGE = 50
+
+
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    """The whole page."""
+    return _answer(cast(TenantRequest, request), "spend/denials.html")
+
+
+@require_safe
+def rows(request: HttpRequest) -> HttpResponse:
+    """What changes. 204 while it is what the page says it has `seen`."""
+    return _answer(cast(TenantRequest, request), "spend/_denials.html")
+
+
+def _answer(request: TenantRequest, template: str) -> HttpResponse:
+    names = names_of(request.tenant.id)
+    form = DenialsForm(
+        request.GET,
+        today=today_of(request.tenant),
+        envs=settings.SPENDOPS.environments,
+        projects=names.project_choices,
+        keys=names.key_choices,
+    )
+    form.is_valid()
+    context: dict[str, Any] = {"query": query_with(request), "form": form}
+    try:
+        context |= _rows(request, form, names)
+    except UnavailableError:
+        return render(request, template, context | {"unavailable": True}, status=OUT_OF_REACH)
+    if template.startswith("spend/_") and request.GET.get("seen") == context["seen"]:
+        return HttpResponse(status=NOTHING_NEW)
+    return render(request, template, context)
+
+
+def _rows(request: TenantRequest, form: DenialsForm, names: Names) -> dict[str, Any]:
+    before = request.GET.get("before", "")
+    first, last = form.chosen.first, form.chosen.last
+    narrowed = {
+        "envs": form.envs,
+        "reason": form.value_of("reason"),
+        "project": form.value_of("project"),
+        "key": form.value_of("key"),
+    }
+    found = find_denials(request.tenant.id, first, last, **narrowed, before=before, most=A_PAGE + 1)
+    reasons = [] if before else denials_by_reason(request.tenant.id, first, last, **narrowed)
+    shown = found[:A_PAGE]
+    here = reverse("spend:denials")
+    more = len(found) > A_PAGE
+    widest = max((each.requests for each in reasons), default=1)
+    return {
+        "rows": [shown_denial(row, names) for row in shown],
+        "reasons": [
+            {
+                "label": reason_label(each.reason),
+                "count": each.requests,
+                "width": f"{each.requests * 100 / widest:.1f}",
+                "query": query_with(request, reason=each.reason, before=""),
+            }
+            for each in reasons
+        ],
+        "older": bool(before),
+        "shown": f"{counted(len(shown), 'refused call')} shown",
+        "next_url": f"{here}?{query_with(request, before=str(shown[-1].event_id))}" if more else "",
+        "first_url": f"{here}?{query_with(request, before='')}" if before else "",
+        "seen": stamp([row.event_id for row in found], reasons, form.chosen),
+    }
