@@ -14,7 +14,7 @@ from django.urls import reverse
 from alerts.models import Delivery
 from budgets.models import Budget, BudgetPeriod, Crossing
 from budgets.rules import effect_at_limit, local_moment, percent_used
-from spend.clickhouse.errors import UnavailableError
+from spend.clickhouse.errors import ClickHouseError
 from spend.queries.daily import daily_spend
 from tenants.models import Tenant
 from wire import display
@@ -137,7 +137,7 @@ def drivers_of(budget: Budget, period: BudgetPeriod) -> tuple[Driver, ...] | Non
         rows = daily_spend(
             budget.tenant_id, period.first_day, period.last_day, group_by="model", envs=tuple(budget.envs)
         )
-    except UnavailableError as error:
+    except ClickHouseError as error:
         logger.warning("an alert goes out without its drivers", budget=budget.id, error=str(error))
         return None
     sums: dict[str, Decimal] = defaultdict(Decimal)

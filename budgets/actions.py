@@ -14,7 +14,7 @@ from django.utils import timezone
 from budgets.deciding import Reading, apply_reading, decide, open_period, standing_thresholds
 from budgets.errors import InvalidBudgetError, NoSuchBudgetError, StaleBudgetError
 from budgets.models import Budget, BudgetPeriod, Decision, default_thresholds
-from budgets.rules import Terms, checked_amount, checked_envs, checked_name, checked_thresholds, loosens
+from budgets.rules import checked_amount, checked_envs, checked_name, checked_thresholds
 from changes.actor import Actor
 from changes.record import Publish, Topic, record
 from tenants.models import Tenant
@@ -95,16 +95,16 @@ def change_budget(
             raise StaleBudgetError(
                 f"“{budget.name}” was changed after you opened it. Look at what it says now, then change it again."
             )
-        before, terms = _described(budget), terms_of(budget)
+        before, old_micro, was_hard = _described(budget), budget.amount_micro, budget.is_hard
         _take_over(budget, wanted)
         if _described(budget) == before:
             return SetBudget(budget)
         budget.version += 1
         _save(budget, new=False)
-        raised = budget.amount_micro > terms.amount_micro
+        raised = budget.amount_micro > old_micro
         # Locked, so that an evaluator at work waits here, then finds its reading overtaken.
         period = BudgetPeriod.objects.select_for_update().get(pk=open_period(budget, at=now, by=by).pk)
-        was_blocking = terms.hard and period.exhausted_at is not None
+        was_blocking = was_hard and period.exhausted_at is not None
         decide(budget, Decision.What.CHANGED, f"Set to {_worded(budget)}.", at=now, spent=period.spent)
         verdict = apply_reading(
             budget,
@@ -123,7 +123,7 @@ def change_budget(
             target_id=budget.id,
             before=before,
             after=_described(budget),
-            publish=[Publish(Topic.TENANT, tenant_id)] if terms.hard or budget.is_hard else [],
+            publish=[Publish(Topic.TENANT, tenant_id)] if was_hard or budget.is_hard else [],
         )
     blocking = budget.is_hard and verdict is not None and verdict.exhausted
     return SetBudget(budget, raised=raised, lifted=was_blocking and not blocking)
@@ -152,23 +152,6 @@ def archive_budget(
             publish=[Publish(Topic.TENANT, tenant_id)] if budget.is_hard else [],
         )
     return budget
-
-
-def terms_of(budget: Budget) -> Terms:
-    """What decides whether a change loosens a budget."""
-    return Terms(budget.amount_micro, budget.is_hard, tuple(budget.envs))
-
-
-def would_loosen(budget: Budget, wanted: Settings) -> bool:
-    """Whether a change must be confirmed with a passkey. Nothing is stored. Raises RefusedError."""
-    changed = Budget(
-        tenant_id=budget.tenant_id,
-        enforcement=budget.enforcement,
-        thresholds=budget.thresholds,
-        envs=budget.envs,
-    )
-    _take_over(changed, wanted)
-    return loosens(terms_of(budget), terms_of(changed))
 
 
 def _take_over(budget: Budget, wanted: Settings) -> None:

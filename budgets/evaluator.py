@@ -16,7 +16,7 @@ import structlog
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
-from spend.clickhouse.errors import UnavailableError
+from spend.clickhouse.errors import ClickHouseError
 from spend.queries.windows import Spent, Window, spent_in_windows
 
 from budgets.deciding import Reading, apply_reading, note_reading_failed, note_reading_works, open_period
@@ -64,7 +64,7 @@ def evaluate(now: datetime | None = None, *, read: Reader = spent_in_windows) ->
         standing = _standing(periods)
         try:
             spent = read([_window(period) for period in periods])
-        except UnavailableError as error:
+        except ClickHouseError as error:
             tick.error = f"Spend could not be read: {error}"
             logger.warning("budgets not evaluated", error=str(error), budgets=len(periods))
             note_reading_failed(why=tick.error, at=now)

@@ -12,6 +12,7 @@ from budgets.models import Budget, BudgetPeriod, Crossing, Decision
 from budgets.rules import Bounds, block_message, effect_at_limit, local_moment, month_of, percent_used, projected
 from tenants.models import Tenant
 from tenants.scope import across_tenants, tenant_scope
+from wire.display import days, usd_exact
 from wire.documents import Block
 from wire.events import Denied
 
@@ -66,6 +67,10 @@ class Standing:
         return self.period.spent if self.period else 0
 
     @property
+    def requests(self) -> int:
+        return self.period.requests if self.period else 0
+
+    @property
     def left(self) -> int:
         """Pico-USD, never below zero."""
         return max(0, self.budget.limit - self.spent)
@@ -115,6 +120,19 @@ class Standing:
         if self.exhausted:
             return "Refusing calls" if self.budget.is_hard else "Used up"
         return "At risk" if self.kind == "warn" else "On track"
+
+    @property
+    def period_words(self) -> str:
+        """The period's days, and the zone in which they begin."""
+        return f"{days(self.bounds.first_day, self.bounds.last_day)}, {self.bounds.time_zone}"
+
+    @property
+    def says(self) -> str:
+        """The bar in words, for whoever does not see it."""
+        return (
+            f"{self.budget.name}: {usd_exact(self.spent)} of {usd_exact(self.budget.limit)} used, {self.percent}%; "
+            f"{self.time_percent}% of the period is gone."
+        )
 
     @property
     def at_limit(self) -> str:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from budgets.errors import InvalidBudgetError
@@ -107,20 +106,6 @@ def block_message(*, name: str, spent: int, limit: int, ends_at: datetime, time_
     """What a caller reads who is refused because of a budget."""
     used = f"{usd_exact(spent)} of {usd_exact(limit)}"
     return f'Budget "{name}" used: {used}. Resets {local_moment(ends_at, time_zone)}.'
-
-
-class Terms(NamedTuple):
-    """What decides whether a budget stands in a call's way."""
-
-    amount_micro: int
-    hard: bool
-    envs: tuple[str, ...]  # none named: all
-
-
-def loosens(before: Terms, after: Terms) -> bool:
-    """Whether a change raises the amount or lets calls pass that would be refused: what a passkey must confirm."""
-    fewer_envs = bool(after.envs) and (not before.envs or not set(before.envs) <= set(after.envs))
-    return after.amount_micro > before.amount_micro or (before.hard and (not after.hard or fewer_envs))
 
 
 def checked_name(text: str) -> str:

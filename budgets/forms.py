@@ -1,0 +1,87 @@
+"""Forms of budgets. What is allowed is said by `rules`, through the actions."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django import forms
+from django.conf import settings
+
+from budgets.actions import Settings
+from budgets.models import Budget
+from budgets.rules import NAME_LONGEST
+from tenants.forms import ActionForm
+from wire.display import usd_exact
+
+
+class BudgetForm(ActionForm):
+    """A budget's settings."""
+
+    name = forms.CharField(
+        label="Name",
+        max_length=NAME_LONGEST,
+        help_text="Callers read it when they are refused.",
+        error_messages={"required": "Write a name."},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Monthly AI spend"}),
+    )
+    amount = forms.CharField(
+        label="Limit a month, in USD",
+        max_length=40,
+        help_text="Six decimal places at most, like 250 or 0.0001.",
+        error_messages={"required": "Write an amount."},
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off", "placeholder": "250.00"}),
+    )
+    enforcement = forms.ChoiceField(
+        label="At 100 %",
+        choices=[
+            (Budget.Enforcement.SOFT, "Tell people; calls go on"),
+            (Budget.Enforcement.HARD, "Refuse calls with 402 until the month ends or the limit is raised"),
+        ],
+        initial=Budget.Enforcement.SOFT,
+        widget=forms.RadioSelect,
+        error_messages={"required": "Choose what happens at 100 %."},
+    )
+    thresholds = forms.CharField(
+        label="Tell people at, in percent used",
+        max_length=80,
+        initial="50, 80, 100",
+        error_messages={"required": "Write at least one threshold, like 80."},
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    envs = forms.MultipleChoiceField(
+        label="Environments that count",
+        required=False,
+        help_text="None chosen: all of them. A hard budget refuses calls in the same ones.",
+        widget=forms.CheckboxSelectMultiple,
+    )
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        envs = cast(forms.MultipleChoiceField, self.fields["envs"])
+        envs.choices = [(name, name) for name in settings.SPENDOPS.environments]
+
+    def wanted(self) -> Settings:
+        """What the actions are told."""
+        given = self.cleaned_data
+        return Settings(
+            name=given["name"],
+            amount=given["amount"],
+            enforcement=given["enforcement"],
+            thresholds=[
+                word for word in given["thresholds"].replace(",", " ").replace(";", " ").split() if word != "%"
+            ],
+            envs=given["envs"],
+        )
+
+
+def initial_of(budget: Budget) -> dict[str, Any]:
+    """What the form of a budget begins with."""
+    return {
+        "name": budget.name,
+        "amount": usd_exact(budget.limit).removeprefix("$"),
+        "enforcement": budget.enforcement,
+        "thresholds": ", ".join(str(each) for each in budget.thresholds),
+        "envs": budget.envs,
+        "version": budget.version,
+    }
