@@ -52,6 +52,8 @@ class EmbeddedQueue:
 
     def claim(self, most: int | None = None) -> list[Message]:
         now = _now_ms()
+        if not self._anything_visible(now):  # a look costs no lock; consumers look often
+            return []
         with immediate(self._db):
             rows = self._db.execute(
                 "UPDATE messages SET attempts = attempts + 1, visible_at = ? WHERE id IN ("
@@ -64,6 +66,10 @@ class EmbeddedQueue:
                 f"not acknowledged after {self.limits.retries} deliveries",
             )
         return [Message(*row) for row in sorted(rows) if row[2] <= self.limits.retries]
+
+    def _anything_visible(self, now: int) -> bool:
+        sql = "SELECT 1 FROM messages WHERE queue = ? AND visible_at <= ? LIMIT 1"
+        return self._db.execute(sql, (self.name, now)).fetchone() is not None
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
         with immediate(self._db):
