@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django.live_server_helper import LiveServer
+
     from tests.browsing import Person
+    from tests.chromium import Window
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,6 +49,49 @@ def _tests_may_empty_the_audit_trail() -> Iterator[None]:
 
     with patch.object(operations, "sql_flush", flush_with_leave):
         yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """SQLite in a file, as in the product: a live server's threads then have connections of their own."""
+    from django.conf import settings
+    from django.db import connection
+
+    if connection.vendor == "sqlite":
+        connection.settings_dict["TEST"]["NAME"] = str(settings.SPENDOPS.data / "tests.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium. Playwright keeps an event loop running in this thread, where Django would refuse to query."""
+    from tests.chromium import chromium
+
+    with pytest.MonkeyPatch.context() as patch, chromium() as found:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        yield found
+
+
+@pytest.fixture
+def site(live_server: LiveServer, settings: SettingsWrapper) -> str:
+    """The product, served at http://localhost:PORT for real browsers. Passkeys are made for that address."""
+    settings.PUBLIC_URL = settings.WEBAUTHN_ORIGIN = live_server.url
+    return str(live_server.url)
+
+
+@pytest.fixture
+def admin_window(browser: Browser, site: str, settings: SettingsWrapper) -> Iterator[Window]:
+    """A Chromium window in which the first admin has just enrolled a passkey and is signed in."""
+    from changes.actor import Actor
+    from tenants.bootstrap import bootstrap_admin
+    from tests.chromium import Window
+
+    settings.LOGIN_REDIRECT_URL = "/passkeys"  # a page that needs no other engine
+    window = Window(browser, site)
+    try:
+        window.enrol(bootstrap_admin(email="asha@example.com", name="Asha", by=Actor.system("tests")).token)
+        yield window
+    finally:
+        window.close()
 
 
 @pytest.fixture
