@@ -15,7 +15,7 @@ from spend.forms import DenialsForm
 from spend.names import Names, names_of
 from spend.present import reason_label, shown_denial
 from spend.queries.denials import denials_by_reason, find_denials
-from spend.views.live import NOTHING_NEW, OUT_OF_REACH, query_with, stamp, today_of
+from spend.views.live import NOTHING_NEW, OUT_OF_REACH, page_end, query_with, stamp, today_of
 from tenants.http import TenantRequest
 from wire.display import counted
 
@@ -55,16 +55,12 @@ def _answer(request: TenantRequest, template: str) -> HttpResponse:
 
 
 def _rows(request: TenantRequest, form: DenialsForm, names: Names) -> dict[str, Any]:
-    before = request.GET.get("before", "")
+    before = page_end(request)
     first, last = form.chosen.first, form.chosen.last
-    narrowed = {
-        "envs": form.envs,
-        "reason": form.value_of("reason"),
-        "project": form.value_of("project"),
-        "key": form.value_of("key"),
-    }
-    found = find_denials(request.tenant.id, first, last, **narrowed, before=before, most=A_PAGE + 1)
-    reasons = [] if before else denials_by_reason(request.tenant.id, first, last, **narrowed)
+    envs = form.envs
+    narrowed = {name: form.value_of(name) for name in ("reason", "project", "key")}
+    found = find_denials(request.tenant.id, first, last, envs=envs, **narrowed, before=before, most=A_PAGE + 1)
+    reasons = [] if before else denials_by_reason(request.tenant.id, first, last, envs=envs, **narrowed)
     shown = found[:A_PAGE]
     here = reverse("spend:denials")
     more = len(found) > A_PAGE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
@@ -33,3 +34,11 @@ def query_with(request: HttpRequest, **changed: str) -> str:
         if not value:
             del query[name]
     return query.urlencode()
+
+
+def page_end(request: HttpRequest) -> str:
+    """The event id that the page before ended with; "" on the first page, and for what is no id."""
+    try:
+        return str(UUID(request.GET.get("before", "")))
+    except ValueError:
+        return ""

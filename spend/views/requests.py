@@ -18,7 +18,7 @@ from spend.names import Names, names_of
 from spend.present import facts_of, shown_request
 from spend.queries.freshness import freshness
 from spend.queries.requests import RequestRow, find_requests, models_used, request_by_id
-from spend.views.live import NOTHING_NEW, OUT_OF_REACH, query_with, stamp, today_of
+from spend.views.live import NOTHING_NEW, OUT_OF_REACH, page_end, query_with, stamp, today_of
 from spend.waiting import calls_on_their_way
 from tenants.http import TenantRequest
 from wire.display import counted
@@ -69,7 +69,7 @@ def _form(request: TenantRequest, names: Names, models: list[str]) -> RequestsFo
 
 
 def _rows(request: TenantRequest, form: RequestsForm, names: Names) -> dict[str, Any]:
-    before = request.GET.get("before", "")
+    before = page_end(request)
     found = find_requests(
         request.tenant.id,
         form.chosen.first,
