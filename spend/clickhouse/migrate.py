@@ -1,7 +1,7 @@
 """ClickHouse migrations: one statement a file, forward only, in the order of their names.
 
-A table remembers each file's digest and whether it was started or done. ClickHouse has no transactions for DDL, so every
-statement is written to be harmless when it is run again, and one that was only started is.
+A table remembers each file's digest and whether it was started or done. ClickHouse has no transactions for DDL, so
+every statement is written to be harmless when it is run again, and one that was only started is.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def migrate() -> list[str]:
             found = _plan(client)
             if found.edited:
                 raise EditedMigrationError(
-                    f"{', '.join(found.edited)} changed after it had been run: undo the edit and add a new file instead."
+                    f"{', '.join(found.edited)} changed after it had been run: undo the edit, add a new file instead."
                 )
             if found.pending:
                 client.execute(f"CREATE DATABASE IF NOT EXISTS {database()} ENGINE = Atomic")
@@ -104,4 +104,4 @@ def _has_database(client: Client) -> bool:
 
 def _remember(client: Client, migration: Migration, *, done: bool) -> None:
     rows = [(migration.name, migration.sha256, done)]
-    client.execute(f"INSERT INTO {database()}.{TABLE} (name, sha256, done) VALUES", rows)  # noqa: S608
+    client.execute(f"INSERT INTO {database()}.{TABLE} (name, sha256, done) VALUES", rows)

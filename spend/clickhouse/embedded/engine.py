@@ -1,0 +1,132 @@
+"""chDB, the one place that imports it. What goes wrong comes out as EngineError with ClickHouse's own code."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from wire.env import SettingError
+
+_ERROR = re.compile(r"Code: (\d+)\. ?(.*)", re.DOTALL)
+_UNKNOWN = 1002  # ClickHouse's UNKNOWN_EXCEPTION
+
+
+class EngineError(Exception):
+    """A statement that the engine refused."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    @classmethod
+    def of(cls, error: Exception) -> EngineError:
+        """Read code and message out of what chDB raised."""
+        found = _ERROR.search(str(error))
+        return cls(int(found[1]), found[2].strip()) if found else cls(_UNKNOWN, f"DB::Exception: {error}")
+
+
+class Engine:
+    """One data folder, opened once a process."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises SettingError when the engine is not installed or cannot open the folder."""
+        os.environ["TZ"] = "UTC"  # a server's zone is UTC: what has no zone of its own must not depend on the machine
+        try:
+            import chdb
+        except ImportError as error:
+            raise SettingError(
+                f"The embedded ClickHouse engine cannot be loaded ({error}): run `make setup`, "
+                "or set SPENDOPS_CLICKHOUSE_URL to a ClickHouse server."
+            ) from error
+        self._chdb: Any = chdb
+        self._folder = str(folder)
+        self.version: str = chdb.engine_version
+        try:
+            self._kept_open = chdb.connect(self._folder)  # the engine lives as long as any connection does
+        except Exception as error:
+            raise SettingError(
+                f"The embedded ClickHouse cannot open {self._folder} ({EngineError.of(error)}): "
+                "make the folder writable, or move it away to begin anew."
+            ) from error
+
+    def connect(self) -> Connection:
+        """A connection of its own for one session. chDB's connections must not be used by two threads at once."""
+        try:
+            return Connection(self._chdb.connect(self._folder))
+        except Exception as error:
+            raise EngineError.of(error) from error
+
+    def close(self) -> None:
+        """Write what is to be written and close the folder."""
+        with suppress(Exception):
+            self._kept_open.close()
+
+
+class Connection:
+    """One session's connection to the engine. Results and rows are bytes in ClickHouse's format Native."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def run(self, sql: str, form: str = "Native") -> bytes:
+        """Run any statement and return its whole result, b"" when it has none."""
+        try:
+            return bytes(self._connection.query(sql, form).bytes())
+        except Exception as error:
+            raise EngineError.of(error) from error
+
+    def stream(self, sql: str) -> Iterator[bytes]:
+        """Run a SELECT and yield its result, a block at a time."""
+        try:
+            stream = self._connection.send_query(sql, "Native")
+        except Exception as error:
+            raise EngineError.of(error) from error
+        try:
+            for chunk in stream:
+                if block := bytes(chunk.bytes()):
+                    yield block
+        except GeneratorExit:
+            raise
+        except Exception as error:
+            raise EngineError.of(error) from error
+        finally:
+            with suppress(Exception):
+                stream.close()
+
+    def begin_insert(self, sql: str) -> Insert:
+        """Begin an INSERT whose rows follow as blocks; `sql` ends before VALUES."""
+        try:
+            return Insert(self._connection.send_insert(sql, "Native"))
+        except Exception as error:
+            raise EngineError.of(error) from error
+
+    def close(self) -> None:
+        with suppress(Exception):
+            self._connection.close()
+
+
+class Insert:
+    """An INSERT under way. It takes effect with `finish()`."""
+
+    def __init__(self, inserter: Any) -> None:
+        self._inserter = inserter
+
+    def append(self, block: bytes) -> None:
+        try:
+            self._inserter.append(block)
+        except Exception as error:
+            raise EngineError.of(error) from error
+
+    def finish(self) -> None:
+        try:
+            self._inserter.finish()
+        except Exception as error:
+            raise EngineError.of(error) from error
+
+    def cancel(self) -> None:
+        with suppress(Exception):
+            self._inserter.cancel()
