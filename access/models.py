@@ -14,6 +14,7 @@ from django.db.models.functions import Lower
 from django.utils.crypto import salted_hmac
 from django_otp.models import Device
 
+from access.rules import browser_name
 from wire.ids import short_id
 
 
@@ -130,6 +131,11 @@ class Session(AbstractBaseSession):
     seen_at = models.DateTimeField(null=True)
     address = models.CharField(max_length=45, blank=True)
     agent = models.CharField(max_length=200, blank=True)  # the browser, as it names itself
+
+    @property
+    def browser(self) -> str:
+        """Such as "Firefox on Linux"."""
+        return browser_name(self.agent)
 
     @classmethod
     def get_session_store_class(cls) -> Any:

@@ -12,6 +12,26 @@ def normal_email(email: str) -> str:
     return email.strip().lower()
 
 
+# The first that is found counts: Edge and Opera also say Chrome, and Chrome also says Safari.
+_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+
+
+def browser_name(agent: str) -> str:
+    """A User-Agent header as people say it: "Firefox on Linux". A guess, for a list of one's own sessions only."""
+    browser = next((name for mark, name in _BROWSERS if mark in agent), "Another program")
+    system = next((name for mark, name in _SYSTEMS if mark in agent), "")
+    return f"{browser} on {system}" if system else browser
+
+
 def token_hash(token: str) -> str:
     """What is kept of a secret token of 128 bits or more."""
     return sha256(token.encode()).hexdigest()

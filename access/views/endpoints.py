@@ -46,6 +46,7 @@ def endpoint(function: Endpoint) -> Callable[[HttpRequest], HttpResponse]:
         try:
             result = function(request, body)
         except CeremonyRefusedError as error:
+            request.session.modified = False  # the refusal may have ended this session, which is not to be saved then
             log.warning("ceremony_refused", address=request.META.get("REMOTE_ADDR", ""), reason=str(error))
             return problem(400, "ceremony_refused", "The passkey was not accepted. Try again.")
         except LinkNotValidError:

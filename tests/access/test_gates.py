@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver, include, path
+from django.views.decorators.csrf import csrf_exempt
 
 from access.gates import is_public
+from tests.browsing import Person
 
 OPEN_TO_ANYBODY = {
     "health",
@@ -55,15 +58,15 @@ def test_what_is_open_to_anybody_is_listed_here():
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete", "head", "options"])
 def test_every_address_is_closed_to_strangers(db, method):
-    for name, path, _ in every_address():
+    for name, address, _ in every_address():
         if name in OPEN_TO_ANYBODY:
             continue
-        assert getattr(Client(), method)(path).status_code == 401, path
-        browser = getattr(Client(headers={"accept": "text/html"}), method)(path)
-        if path.startswith("/api/"):
-            assert browser.status_code == 401, path
+        assert getattr(Client(), method)(address).status_code == 401, address
+        browser = getattr(Client(headers={"accept": "text/html"}), method)(address)
+        if address.startswith("/api/"):
+            assert browser.status_code == 401, address
         else:
-            assert (browser.status_code, browser.url.split("?")[0]) == (302, "/sign-in"), path
+            assert (browser.status_code, browser.url.split("?")[0]) == (302, "/sign-in"), address
 
 
 def test_a_program_is_told_401_as_a_problem_document(db):
@@ -109,3 +112,23 @@ def test_there_are_no_passwords(ravi):
         ravi.user.set_password("secret")
     assert settings.AUTHENTICATION_BACKENDS == ["access.backends.PasskeyBackend"]
     assert not Client().login(username=ravi.user.email, password="")
+
+
+@csrf_exempt
+def exempt(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("done")
+
+
+urlpatterns = [path("api/v1/exempt", exempt), path("", include(settings.ROOT_URLCONF))]
+
+
+def test_an_exempt_view_needs_the_csrf_token_of_a_session(settings, ravi):
+    """The API's views are exempt from Django's own check; a page of another site must not write through them."""
+    settings.ROOT_URLCONF = __name__
+    browser = Person(enforce_csrf_checks=True)
+    browser.cookies = ravi.cookies
+    assert browser.get("/api/v1/exempt").status_code == 200
+    forged = browser.post("/api/v1/exempt")
+    assert (forged.status_code, forged.json()["code"]) == (403, "csrf_failed")
+    token = browser.get("/session").json()["csrf"]
+    assert browser.post("/api/v1/exempt", headers={"x-csrftoken": token}).content == b"done"

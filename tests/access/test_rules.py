@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from access.ceremonies import counter_went_back
-from access.rules import action_hash, normal_email, session_ended
+from access.rules import action_hash, browser_name, normal_email, session_ended
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,18 @@ def test_fields_cannot_run_into_one_another():
     assert hashed(("a", "b"), ("c", "d")) == hashed(("c", "d"), ("a", "b"))
     different = [hashed(("a", "bc")), hashed(("ab", "c")), hashed(("a", "b"), ("c", "")), hashed(("a", "b")), hashed()]
     assert len(set(different)) == len(different)
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0", "Edge on Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_4 like Mac OS X) Version/18.4 Safari/604.1", "Safari on iPhone"),
+        ("Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36", "Chrome on Android"),
+        ("curl/8.5.0", "Another program"),
+        ("", "Another program"),
+    ],
+)
+def test_browsers_are_named_as_people_do(agent, name):
+    assert browser_name(agent) == name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.conf import settings
@@ -246,6 +247,16 @@ def test_a_counter_that_went_back_disables_the_key_and_ends_its_sessions(ravi):
     assert not Session.objects.filter(user=ravi.user).exists()
     event = AuditEvent.objects.get(kind="passkey.disabled")
     assert event.after["reason"] == "counter_went_back"
+
+
+def test_a_counter_that_went_back_in_a_step_up_gets_the_same_answer(ravi, time_machine):
+    ravi.sign_in()
+    time_machine.move_to(datetime.now(UTC) + timedelta(seconds=settings.STEP_UP_SECONDS + 1), tick=False)
+    options = ravi.send("/step-up/begin").json()["options"]
+    ravi.authenticator.count = 0
+    answer = ravi.send("/step-up/finish", {"credential": ravi.authenticator.get(options)})
+    assert (answer.status_code, answer.json()["code"]) == (400, "ceremony_refused")
+    assert not signed_in(ravi)
 
 
 def test_a_key_without_a_counter_keeps_working(ravi):
