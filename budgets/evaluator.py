@@ -16,13 +16,13 @@ import structlog
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
-from spend.clickhouse.errors import ClickHouseError
-from spend.queries.windows import Spent, Window, spent_in_windows
 
 from budgets.deciding import Reading, apply_reading, note_reading_failed, note_reading_works, open_period
 from budgets.models import Budget, BudgetPeriod, Crossing
 from budgets.rules import judge
 from changes.actor import Actor
+from spend.clickhouse.errors import ClickHouseError
+from spend.queries.windows import Spent, Window, spent_in_windows
 from tenants.scope import across_tenants
 
 logger = structlog.get_logger(__name__)
@@ -126,7 +126,7 @@ def _write(
     tick: Tick,
 ) -> None:
     """What changed a budget's state goes into a transaction of its own, so that one that fails holds up no other."""
-    same: list[int] = []
+    same: dict[datetime | None, list[int]] = defaultdict(list)
     moved: list[tuple[BudgetPeriod, Reading]] = []
     decisive: list[tuple[BudgetPeriod, Reading]] = []
     for period in periods:
@@ -135,13 +135,15 @@ def _write(
         here = standing.get((period.budget_id, period.first_day), set())
         if _decides(period, reading, here):
             decisive.append((period, reading))
-        elif (reading.spent, reading.requests, reading.data_to) == (period.spent, period.requests, period.data_to):
-            same.append(period.pk)
+        elif (reading.spent, reading.requests) == (period.spent, period.requests):
+            same[reading.data_to].append(period.pk)
         else:
             moved.append((period, reading))
-    for first in range(0, len(same), _CHUNK):
-        BudgetPeriod.objects.filter(pk__in=same[first : first + _CHUNK]).update(evaluated_at=now)
-    tick.evaluated += len(same)
+    for data_to, keys in same.items():
+        # No new revision: a time stamp overtakes nobody.
+        for first in range(0, len(keys), _CHUNK):
+            BudgetPeriod.objects.filter(pk__in=keys[first : first + _CHUNK]).update(evaluated_at=now, data_to=data_to)
+        tick.evaluated += len(keys)
     for first in range(0, len(moved), _CHUNK):
         with transaction.atomic():
             for period, reading in moved[first : first + _CHUNK]:

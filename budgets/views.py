@@ -129,16 +129,24 @@ def figures(request: HttpRequest, budget_id: str) -> HttpResponse:
 
 def _detail(request: TenantRequest, budget: Budget) -> dict[str, Any]:
     standing = standing_of(budget)
-    decisions = decisions_of(budget)
+    decisions, crossings = decisions_of(budget), crossings_of(budget)
     period = standing.period
     return {
         "budget": budget,
         "standing": standing,
         "decisions": decisions,
-        "crossings": crossings_of(budget),
+        "crossings": crossings,
         "periods": periods_of(budget),
         "fails_since": reading_fails_since(),
-        "seen": stamp(budget.version, budget.status, period and (period.revision, period.first_day), len(decisions)),
+        "seen": stamp(
+            (budget.version, budget.status, len(decisions), [each.announcement for each in crossings]),
+            period
+            and (
+                period.revision,
+                period.first_day,
+                period.evaluated_at and period.evaluated_at.replace(second=0, microsecond=0),
+            ),
+        ),
         **_spend(request, standing),
     }
 

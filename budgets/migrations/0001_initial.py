@@ -7,113 +7,213 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('tenants', '0001_initial'),
+        ("tenants", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Budget',
+            name="Budget",
             fields=[
-                ('id', models.CharField(default=budgets.models.new_budget_id, editable=False, max_length=32, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=80)),
-                ('amount_micro', models.BigIntegerField()),
-                ('currency', models.CharField(default='USD', max_length=3)),
-                ('period', models.CharField(choices=[('monthly', 'Monthly')], default='monthly', max_length=16)),
-                ('enforcement', models.CharField(choices=[('soft', 'Soft: tell people'), ('hard', 'Hard: tell people and refuse calls at 100 %')], default='soft', max_length=16)),
-                ('thresholds', models.JSONField(default=budgets.models.default_thresholds)),
-                ('envs', models.JSONField(blank=True, default=list)),
-                ('status', models.CharField(choices=[('active', 'Active'), ('archived', 'Archived')], default='active', max_length=16)),
-                ('version', models.PositiveIntegerField(default=1)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                (
+                    "id",
+                    models.CharField(
+                        default=budgets.models.new_budget_id,
+                        editable=False,
+                        max_length=32,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("name", models.CharField(max_length=80)),
+                ("amount_micro", models.BigIntegerField()),
+                ("currency", models.CharField(default="USD", max_length=3)),
+                ("period", models.CharField(choices=[("monthly", "Monthly")], default="monthly", max_length=16)),
+                (
+                    "enforcement",
+                    models.CharField(
+                        choices=[
+                            ("soft", "Soft: tell people"),
+                            ("hard", "Hard: tell people and refuse calls at 100 %"),
+                        ],
+                        default="soft",
+                        max_length=16,
+                    ),
+                ),
+                ("thresholds", models.JSONField(default=budgets.models.default_thresholds)),
+                ("envs", models.JSONField(blank=True, default=list)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("active", "Active"), ("archived", "Archived")], default="active", max_length=16
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=1)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tenant"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='BudgetPeriod',
+            name="BudgetPeriod",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('first_day', models.DateField()),
-                ('last_day', models.DateField()),
-                ('time_zone', models.CharField(max_length=64)),
-                ('starts_at', models.DateTimeField()),
-                ('ends_at', models.DateTimeField()),
-                ('spent', budgets.fields.PicoField(default=0)),
-                ('requests', models.PositiveBigIntegerField(default=0)),
-                ('exhausted_at', models.DateTimeField(blank=True, null=True)),
-                ('evaluated_at', models.DateTimeField(blank=True, null=True)),
-                ('data_to', models.DateTimeField(blank=True, null=True)),
-                ('revision', models.PositiveIntegerField(default=1)),
-                ('budget', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='periods', to='budgets.budget')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("first_day", models.DateField()),
+                ("last_day", models.DateField()),
+                ("time_zone", models.CharField(max_length=64)),
+                ("starts_at", models.DateTimeField()),
+                ("ends_at", models.DateTimeField()),
+                ("spent", budgets.fields.PicoField(default=0)),
+                ("requests", models.PositiveBigIntegerField(default=0)),
+                ("exhausted_at", models.DateTimeField(blank=True, null=True)),
+                ("evaluated_at", models.DateTimeField(blank=True, null=True)),
+                ("data_to", models.DateTimeField(blank=True, null=True)),
+                ("revision", models.PositiveIntegerField(default=1)),
+                (
+                    "budget",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="periods", to="budgets.budget"
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tenant"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Crossing',
+            name="Crossing",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('first_day', models.DateField()),
-                ('threshold', models.PositiveIntegerField()),
-                ('kind', models.CharField(choices=[('threshold', 'Threshold'), ('recovered', 'Recovered')], max_length=16)),
-                ('at', models.DateTimeField()),
-                ('spent', budgets.fields.PicoField()),
-                ('limit', budgets.fields.PicoField()),
-                ('data_to', models.DateTimeField(blank=True, null=True)),
-                ('cause', models.CharField(blank=True, max_length=120)),
-                ('undone_at', models.DateTimeField(blank=True, null=True)),
-                ('announcement', models.CharField(choices=[('waiting', 'Waiting'), ('done', 'Done'), ('silent', 'Silent')], default='waiting', max_length=16)),
-                ('budget', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='crossings', to='budgets.budget')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("first_day", models.DateField()),
+                ("threshold", models.PositiveIntegerField()),
+                (
+                    "kind",
+                    models.CharField(choices=[("threshold", "Threshold"), ("recovered", "Recovered")], max_length=16),
+                ),
+                ("at", models.DateTimeField()),
+                ("spent", budgets.fields.PicoField()),
+                ("limit", budgets.fields.PicoField()),
+                ("data_to", models.DateTimeField(blank=True, null=True)),
+                ("cause", models.CharField(blank=True, max_length=120)),
+                ("undone_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "announcement",
+                    models.CharField(
+                        choices=[("waiting", "Waiting"), ("done", "Done"), ("silent", "Silent")],
+                        default="waiting",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "budget",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="crossings", to="budgets.budget"
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tenant"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Decision',
+            name="Decision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('what', models.CharField(choices=[('created', 'Created'), ('changed', 'Changed'), ('archived', 'Archived'), ('period_started', 'New period'), ('crossed', 'Threshold reached'), ('exhausted', 'Used up'), ('recovered', 'Recovered'), ('not_evaluated', 'Not evaluated'), ('resumed', 'Evaluated again')], max_length=16)),
-                ('why', models.CharField(max_length=500)),
-                ('spent', budgets.fields.PicoField(blank=True, null=True)),
-                ('limit', budgets.fields.PicoField(blank=True, null=True)),
-                ('data_to', models.DateTimeField(blank=True, null=True)),
-                ('budget', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='budgets.budget')),
-                ('tenant', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField()),
+                (
+                    "what",
+                    models.CharField(
+                        choices=[
+                            ("created", "Created"),
+                            ("changed", "Changed"),
+                            ("archived", "Archived"),
+                            ("period_started", "New period"),
+                            ("crossed", "Threshold reached"),
+                            ("exhausted", "Used up"),
+                            ("recovered", "Recovered"),
+                            ("not_evaluated", "Not evaluated"),
+                            ("resumed", "Evaluated again"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("why", models.CharField(max_length=500)),
+                ("spent", budgets.fields.PicoField(blank=True, null=True)),
+                ("limit", budgets.fields.PicoField(blank=True, null=True)),
+                ("data_to", models.DateTimeField(blank=True, null=True)),
+                (
+                    "budget",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="decisions",
+                        to="budgets.budget",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='budget',
-            index=models.Index(fields=['status', 'tenant'], name='budget_by_status'),
+            model_name="budget",
+            index=models.Index(fields=["status", "tenant"], name="budget_by_status"),
         ),
         migrations.AddConstraint(
-            model_name='budget',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'active')), fields=('tenant', 'name'), name='active_budget_name_once'),
+            model_name="budget",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status", "active")), fields=("tenant", "name"), name="active_budget_name_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='budget',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_micro__gt', 0)), name='budget_amount_above_zero'),
+            model_name="budget",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount_micro__gt", 0)), name="budget_amount_above_zero"
+            ),
         ),
         migrations.AddIndex(
-            model_name='budgetperiod',
-            index=models.Index(fields=['tenant', 'ends_at'], name='budget_period_by_end'),
+            model_name="budgetperiod",
+            index=models.Index(fields=["tenant", "ends_at"], name="budget_period_by_end"),
         ),
         migrations.AddConstraint(
-            model_name='budgetperiod',
-            constraint=models.UniqueConstraint(fields=('budget', 'first_day'), name='budget_period_once'),
+            model_name="budgetperiod",
+            constraint=models.UniqueConstraint(fields=("budget", "first_day"), name="budget_period_once"),
         ),
         migrations.AddIndex(
-            model_name='crossing',
-            index=models.Index(condition=models.Q(('announcement', 'waiting')), fields=['id'], name='crossing_waiting'),
+            model_name="crossing",
+            index=models.Index(condition=models.Q(("announcement", "waiting")), fields=["id"], name="crossing_waiting"),
         ),
         migrations.AddConstraint(
-            model_name='crossing',
-            constraint=models.UniqueConstraint(condition=models.Q(('undone_at', None)), fields=('budget', 'first_day', 'threshold', 'kind'), name='crossing_once'),
+            model_name="crossing",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("undone_at", None)),
+                fields=("budget", "first_day", "threshold", "kind"),
+                name="crossing_once",
+            ),
         ),
         migrations.AddIndex(
-            model_name='decision',
-            index=models.Index(fields=['budget', '-id'], name='decision_by_budget'),
+            model_name="decision",
+            index=models.Index(fields=["budget", "-id"], name="decision_by_budget"),
         ),
     ]
