@@ -16,12 +16,13 @@ from spend.comparison import compare
 from spend.forms import GROUPS, VIEWS, OverviewForm
 from spend.names import names_of, unnamed
 from spend.queries.daily import daily_spend
-from spend.queries.freshness import freshness
+from spend.queries.freshness import Freshness, freshness
 from spend.stack import ZERO, Group, Stack, stack, total_of
 from spend.views.live import NOTHING_NEW, OUT_OF_REACH, query_with, stamp, today_of
 from spend.waiting import calls_on_their_way
 from tenants.http import TenantRequest
 
+REDRAW_SECONDS = 10
 LINKED = ("model", "project", "key", "env")  # groupings that the list of requests can be narrowed to
 
 
@@ -43,13 +44,18 @@ def _answer(request: TenantRequest, template: str) -> HttpResponse:
     context = {"form": form, "query": query_with(request), "live": template.startswith("spend/_")}
     try:
         fresh = freshness(request.tenant.id)
-        seen = stamp(fresh, form.chosen, query_with(request))
+        seen = stamp(_coarse(fresh), form.chosen, query_with(request))
         if context["live"] and request.GET.get("seen") == seen:
             return HttpResponse(status=NOTHING_NEW)
         context |= {"fresh": fresh, "seen": seen} | _figures(request, form)
     except UnavailableError:
         return render(request, template, context | {"unavailable": True}, status=OUT_OF_REACH)
     return render(request, template, context)
+
+
+def _coarse(fresh: Freshness) -> tuple[object, ...]:
+    """What makes the page draw itself again: other counts at once, the mere passing of time each few seconds."""
+    return int(fresh.data_to.timestamp()) // REDRAW_SECONDS if fresh.data_to else None, *fresh[1:]
 
 
 def _figures(request: TenantRequest, form: OverviewForm) -> dict[str, Any]:
