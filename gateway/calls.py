@@ -183,7 +183,7 @@ class Calls:
             await self._failed(call, failure, send)
             return
         except asyncio.CancelledError:
-            await self._left(call, watch)
+            await self._left(call, watch, send)
             return
         if answer.stream is None:
             watch.stop()
@@ -195,13 +195,16 @@ class Calls:
             watch.stop()
             answer.stream.close()
 
-    async def _left(self, call: Call, watch: CallerWatch) -> None:
+    async def _left(self, call: Call, watch: CallerWatch, send: Send) -> None:
         """The caller hung up, or this process must end, before the provider answered."""
         watch.stop()
         gone = watch.absorb()
-        await self._record(call, Ending(Status.CANCELLED if gone else Status.INTERRUPTED, CLIENT_CLOSED))
-        if not gone:
-            raise asyncio.CancelledError
+        if gone:
+            await self._record(call, Ending(Status.CANCELLED, CLIENT_CLOSED))
+            return
+        metered = await self._record(call, Ending(Status.INTERRUPTED, 503))
+        message = "This gateway had to stop before the provider answered."
+        await self._send_error(call, send, 503, "gateway_stopping", message, metered)
 
     async def _failed(self, call: Call, failure: UpstreamFailed, send: Send) -> None:
         status = 504 if failure.timed_out else 502
@@ -244,7 +247,7 @@ class Calls:
         events = EventStream(reader)
         broken: UpstreamFailed | None = None
         status: Status | None = None
-        stopping = False
+        dropped = False  # the caller left, or this process must end
         try:
             headers = returned_headers(answer.headers) + self._receipt(call, None)
             await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -254,9 +257,10 @@ class Calls:
             status = Status.INTERRUPTED
         except TimeoutError:  # the caller stopped reading
             status = Status.CANCELLED
+            dropped = True
         except asyncio.CancelledError:
-            stopping = not watch.absorb()
-            status = Status.INTERRUPTED if stopping else Status.CANCELLED
+            status = Status.CANCELLED if watch.absorb() else Status.INTERRUPTED
+            dropped = True
         watch.stop()
         reading = reader.reading()
         if status is None:
@@ -274,10 +278,8 @@ class Calls:
             upstream_request_id=_upstream_id(answer),
         )
         metered = await self._record(call, ending)
-        if stopping:
-            raise asyncio.CancelledError
-        if status is Status.CANCELLED or metered is None:
-            return  # the connection is dropped: a caller must not take for whole what was not recorded
+        if dropped or metered is None:
+            return  # left unfinished, so that the server drops the connection: nobody takes the answer for whole
         last = events.held
         if broken is not None:
             log.warning("A stream broke off", provider=call.provider.name, request_id=call.arrival.request_id)
@@ -448,9 +450,9 @@ def _metered(call: Call, ending: Ending) -> Metered:
 
 
 def _stream_status(reading: Reading) -> Status:
-    """How a stream ended that the provider closed in good order."""
+    """How a stream ended that the provider closed in good order. An error after some text leaves that text used."""
     if reading.failed:
-        return Status.ERROR if reading.complete else Status.INTERRUPTED
+        return Status.INTERRUPTED if reading.text_bytes else Status.ERROR
     if reading.complete or (reading.units is not None and reading.exact):
         return Status.OK
     return Status.INTERRUPTED

@@ -244,6 +244,7 @@ class Reply:
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
+    gate: threading.Event | None = None  # nothing is answered before it is set
 
 
 @dataclass
@@ -275,8 +276,13 @@ class ReplayingProvider:
             def log_message(self, *arguments: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                pass  # a gateway that hangs up is part of what is tested
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -295,6 +301,8 @@ class ReplayingProvider:
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         reply = self.reply
+        if reply.gate is not None:
+            reply.gate.wait(DEADLINE)
         handler.send_response(reply.status)
         handler.send_header("content-type", reply.content_type)
         for name, value in reply.headers.items():
