@@ -18,9 +18,12 @@ from tenants.rules import NAME_LONGEST, currencies, time_zones
 class ActionForm(forms.Form):
     """A form whose action may still refuse what it holds."""
 
+    fields_of: dict[str, str] = {}  # an action's argument -> the field that it comes from, where the names differ
+
     def refuse(self, error: RefusedError) -> None:
         """Show what the action refused, at the field at fault."""
-        self.add_error(error.field if error.field in self.fields else None, error.message)
+        name = self.fields_of.get(error.field, error.field)
+        self.add_error(name if name in self.fields else None, error.message)
 
 
 def _name_field(label: str, help_text: str = "", placeholder: str = "") -> forms.CharField:
@@ -56,6 +59,8 @@ class TenantForm(ActionForm):
 
 class IssueKeyForm(ActionForm):
     """A new API key. Whatever has a sensible default is filled in."""
+
+    fields_of = {"expires_at": "expires_on"}
 
     name = _name_field("Name", "Who or what will use it. It stands in reports and alerts.", "Billing bot")
     project: forms.ModelChoiceField[Project] = forms.ModelChoiceField(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from access.models import User
 from tenants.models import ApiKey, Membership, Project, Tenant
@@ -57,8 +58,10 @@ def tenants_of(user: User) -> list[Tenant]:
 
 def projects_of(tenant: Tenant) -> list[Project]:
     """A tenant's projects by name, each with `keys`: how many of its keys are not revoked."""
-    living = Count("apikey", filter=~Q(apikey__status=ApiKey.Status.REVOKED))
-    return list(Project.objects.filter(tenant=tenant).annotate(keys=living).order_by("name"))
+    living = ApiKey.objects.filter(tenant=tenant, project=OuterRef("pk")).exclude(status=ApiKey.Status.REVOKED)
+    number = living.order_by().values("project").annotate(number=Count("id")).values("number")
+    projects = Project.objects.filter(tenant=tenant)
+    return list(projects.annotate(keys=Coalesce(Subquery(number), 0)).order_by("name"))
 
 
 class KeyFilter(NamedTuple):

@@ -22,5 +22,10 @@ def project_of(tenant: Tenant) -> Project:
         return Project.objects.get(tenant=tenant)
 
 
+def project_of_name(tenant: Tenant, name: str) -> Project:
+    with tenant_scope(tenant.id):
+        return Project.objects.get(name=name)
+
+
 def issue(tenant: Tenant, name: str = "bot", env: str = "dev", **policy: Any) -> IssuedKey:
     return issue_key(tenant=tenant, project=project_of(tenant), name=name, env=env, by=SOMEBODY, **policy)

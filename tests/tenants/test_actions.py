@@ -10,7 +10,7 @@ from tenants.actions.tenants import change_tenant, create_tenant
 from tenants.errors import InvalidSettingError, NameTakenError
 from tenants.models import Project, Tenant
 from tenants.scope import across_tenants, tenant_scope
-from tests.tenants.making import SOMEBODY, make_tenant, project_of
+from tests.tenants.making import SOMEBODY, make_tenant, project_of, project_of_name
 
 pytestmark = pytest.mark.django_db
 
@@ -96,8 +96,3 @@ def test_a_projects_name_is_its_own_within_its_tenant_only():
         rename_project(project=project_of_name(ours, "Default"), name="Support", by=SOMEBODY)
     with across_tenants("all projects are counted"):
         assert Project.objects.count() == 4
-
-
-def project_of_name(tenant: Tenant, name: str) -> Project:
-    with tenant_scope(tenant.id):
-        return Project.objects.get(name=name)
