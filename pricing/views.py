@@ -85,13 +85,15 @@ def model(request: HttpRequest, provider: str, model: str) -> HttpResponse:
 
 def _catalogue_row(price: ModelPrice, now: datetime) -> dict[str, Any]:
     holds = price.decoded().at(now)
+    others = {unit: amount for unit, amount in holds.items() if unit not in _COLUMNS}
     return {
         "model": price.model,
         "columns": [
             {"name": UNITS[unit].label, "row": figures.row(unit, holds[unit]) if unit in holds else None}
             for unit in _COLUMNS
         ],
-        "others": [figures.row(unit, amount) for unit, amount in holds.items() if unit not in _COLUMNS],
+        "others": figures.rows(others),
+        "only_others": len(others) == len(holds),
         "unpriced": not holds,
     }
 
