@@ -62,6 +62,30 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
 
 
 @pytest.fixture(scope="session")
+def _clickhouse_server(tmp_path_factory: pytest.TempPathFactory, django_test_environment: None) -> Iterator[None]:
+    from django.conf import settings
+
+    from spend.clickhouse.client import forget_connections
+    from spend.clickhouse.migrate import migrate
+    from tests.engine import embedded_clickhouse
+
+    with embedded_clickhouse(tmp_path_factory.mktemp("clickhouse")) as port, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "CLICKHOUSE_URL", f"clickhouse://127.0.0.1:{port}/spendops")
+        migrate()
+        yield
+        forget_connections()
+
+
+@pytest.fixture
+def clickhouse(_clickhouse_server: None) -> None:
+    """The embedded engine with our tables, empty. One for the whole run, in a process of its own."""
+    from spend.clickhouse.client import command
+
+    for table in ("usage_events", "denial_events", "usage_daily"):
+        command(f"TRUNCATE TABLE {table}", purpose="an empty table for a test")
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium. Playwright keeps an event loop running in this thread, where Django would refuse to query."""
     from tests.chromium import chromium

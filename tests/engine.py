@@ -1,0 +1,52 @@
+"""The embedded ClickHouse as a process of its own, for tests: never in this one, whose children it would hang."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+START_SECONDS = 60
+
+
+@contextmanager
+def embedded_clickhouse(folder: Path) -> Iterator[int]:
+    """Serve an empty data folder on a free port; the port. Raises RuntimeError when it does not come up."""
+    port = _free_port()
+    with (folder / "engine.log").open("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "spend.clickhouse.embedded"],
+            env=os.environ | {"SPENDOPS_DATA": str(folder), "SPENDOPS_CLICKHOUSE_PORT": str(port)},
+            cwd=Path(__file__).resolve().parents[1],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            _wait_for(port, process, log.name)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"The embedded ClickHouse did not come up:\n{Path(log).read_text()}")
