@@ -226,6 +226,20 @@ def test_a_challenge_serves_its_own_purpose_only(ravi):
     assert ravi.send("/step-up/finish", {"credential": credential}).status_code == 400
 
 
+def test_confirming_and_adding_have_challenges_of_their_own(ravi):
+    another = Authenticator()
+    asked = ravi.send("/passkeys/begin", {"name": "Two"}).json()["options"]
+    answer = ravi.send("/step-up/finish", {"credential": ravi.authenticator.get(asked)})
+    assert answer.json()["code"] == "ceremony_refused"
+
+    action = {"method": "POST", "path": "/x", "query": "", "fields": []}
+    challenge = ravi.send("/step-up/begin", {"action": action}).json()["options"]["challenge"]
+    credential = another.create(asked | {"challenge": challenge})
+    answer = ravi.send("/passkeys/finish", {"name": "Two", "credential": credential})
+    assert answer.json()["code"] == "ceremony_refused"
+    assert Passkey.objects.count() == 1
+
+
 def test_a_forged_low_counter_cannot_disable_a_key(ravi):
     ravi.sign_in()
     forger = Authenticator(id=ravi.authenticator.id, handle=ravi.authenticator.handle, count=-1)
