@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.conf import settings
 from wire.env import Env, SettingError
 
 PYTHON = sys.executable
-MANAGE = str(settings.BASE_DIR / "manage.py")
+MANAGE = str(Path(__file__).resolve().parents[2] / "manage.py")
 ENGINE = "clickhouse"
 CELERY = (
     "celery -A spendops.celery worker --beat --pool threads --concurrency 2"

@@ -81,7 +81,7 @@ def environment(data: Path) -> dict[str, str]:
         "SPENDOPS_SANDBOX_PORT": str(sandbox),
         "SPENDOPS_GATEWAY_PORT_DEV": str(dev),
         "SPENDOPS_GATEWAY_PORT_PROD": str(prod),
-        "SPENDOPS_LOG_LEVEL": "info",
+        "SPENDOPS_LOG_LEVEL": "error",  # of this process and the commands; the ring's own logs say more
         "DJANGO_SETTINGS_MODULE": "spendops.settings",
     }
 
@@ -115,7 +115,7 @@ def _walk(smoke: Smoke) -> None:
     with smoke.step("prepare SQL and static files"):
         refuse_taken_ports(found)
         prepare_sql()
-    with Ring(found, data=smoke.data) as ring:
+    with Ring(found, data=smoke.data, environment={"SPENDOPS_LOG_LEVEL": "info"}) as ring:
         smoke.ring = ring
         with smoke.step("start the embedded engine, migrate ClickHouse"):
             prepare_clickhouse(ring)
@@ -254,7 +254,6 @@ def _spent(smoke: Smoke) -> Decimal:
 
 def _crossing(smoke: Smoke, say: Callable[[str], None]) -> None:
     from alerts.models import Delivery
-
     from tenants.scope import tenant_scope
 
     def told() -> set[str]:
@@ -313,6 +312,7 @@ def _passes(smoke: Smoke) -> bool:
 def _kills(smoke: Smoke, say: Callable[[str], None]) -> None:
     """Call without pause while each process is killed in turn; every call that was answered must be counted."""
     import openai
+
     from spend.queries.requests import request_by_id
 
     answered: dict[str, Decimal | None] = {}

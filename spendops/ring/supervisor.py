@@ -21,7 +21,7 @@ from xmlrpc.client import Fault, ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from spendops.ring.processes import Process
+from spendops.ring.processes import ENGINE, Process
 
 START_SECONDS = 60
 STOP_SECONDS = 15
@@ -40,7 +40,6 @@ class Ring:
         self._environment = os.environ | (environment or {})
         self._folder = Path(tempfile.mkdtemp(prefix="spendops-ring-"))  # a socket's path may have 107 bytes only
         self._supervisord: subprocess.Popen[bytes] | None = None
-        self._rpc: Any = None
 
     def __enter__(self) -> Ring:
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -50,8 +49,6 @@ class Ring:
         self._supervisord = subprocess.Popen(  # noqa: S603 - our own interpreter and file
             command, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
         )
-        transport = SupervisorTransport(None, None, f"unix://{self._folder / 'rpc.sock'}")
-        self._rpc = ServerProxy("http://127.0.0.1", transport=transport).supervisor
         wait_until(self._answers, START_SECONDS, "The supervisor did not start")
         return self
 
@@ -61,10 +58,16 @@ class Ring:
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    @property
+    def _rpc(self) -> Any:
+        """A connection for each call: one that failed once stays broken."""
+        transport = SupervisorTransport(None, None, f"unix://{self._folder / 'rpc.sock'}")
+        return ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
     def start(self, *names: str) -> None:
         """Start processes and wait until each is up. Raises NotUpError with the end of the log of one that is not."""
         for name in names:
-            self._rpc.startProcess(name, False)
+            self._rpc.startProcess(self._full_name(name), False)
         for name in names:
             self.wait_up(name)
 
@@ -73,7 +76,7 @@ class Ring:
         process = self.processes[name]
 
         def up() -> bool:
-            state = self._rpc.getProcessInfo(name)["statename"]
+            state = self._rpc.getProcessInfo(self._full_name(name))["statename"]
             if state in ("BACKOFF", "FATAL", "EXITED"):
                 raise NotUpError(f"{name} ended at once. Its log ({self._log(name)}) ends with:\n{self.log_end(name)}")
             return state == "RUNNING" and (not process.health or _answers(process.health))
@@ -93,7 +96,7 @@ class Ring:
 
     def pid(self, name: str) -> int:
         """The process id; 0 while it is down."""
-        return int(self._rpc.getProcessInfo(name)["pid"])
+        return int(self._rpc.getProcessInfo(self._full_name(name))["pid"])
 
     def down(self) -> list[str]:
         """The processes that do not run just now."""
@@ -136,7 +139,24 @@ class Ring:
                 f"startretries=1000\nstopsignal=TERM\nstopwaitsecs={STOP_SECONDS}\nredirect_stderr=true\n"
                 f"stdout_logfile={self._log(process.name)}\nstdout_logfile_maxbytes=10MB\nstdout_logfile_backups=2"
             )
+        for number, (group, names) in enumerate(self._groups().items()):
+            parts.append(f"[group:{group}]\nprograms={','.join(names)}\npriority={number}")
         return "\n\n".join(parts) + "\n"
+
+    def _groups(self) -> dict[str, list[str]]:
+        """Groups end one after the other, the last first, and their processes at once: the engine ends last."""
+        found: dict[str, list[str]] = {}
+        for name in self.processes:
+            found.setdefault(_group(name), []).append(name)
+        return found
+
+    @staticmethod
+    def _full_name(name: str) -> str:
+        return f"{_group(name)}:{name}"
+
+
+def _group(name: str) -> str:
+    return "engine" if name == ENGINE else "ring"
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, otherwise: str, *, every: float = 0.05) -> None:

@@ -19,7 +19,7 @@ class Limits(NamedTuple):
 
     batch: int = 5000
     retries: int = 20
-    visibility_seconds: int = 60
+    visibility_seconds: int = 15
 
 
 class Message(NamedTuple):
@@ -28,6 +28,7 @@ class Message(NamedTuple):
     id: int
     body: bytes
     attempts: int  # this delivery included
+    sent_ms: int  # when it was sent, Unix ms
 
 
 class Depth(NamedTuple):
