@@ -1,0 +1,214 @@
+"""The spend page: its figure, chart and table are one sum; days are the tenant's; it says which empty it is."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.conf import settings
+
+from spend.clickhouse.client import forget_connections
+from spend.queries.freshness import freshness
+from tests.spend.customer import Customer
+from wire.events import Status, encode
+from wire.queues.base import USAGE
+
+
+@pytest.fixture
+def customer(admin_client, clickhouse) -> Customer:
+    return Customer(admin_client.tenant, zone="Asia/Kolkata")
+
+
+def text_of(response) -> str:
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", response.content.decode())))
+
+
+def figure(response) -> Decimal:
+    """The exact amount that stands behind the period's figure."""
+    return amount(re.search(r'id="period-total" title="([^"]+)"', response.content.decode())[1])
+
+
+def chart(response) -> dict:
+    block = re.search(
+        r'<script id="spend-figure" type="application/json">(.*?)</script>', response.content.decode(), re.S
+    )
+    return json.loads(block[1])["figure"]
+
+
+def drawn(response) -> Decimal:
+    return sum((Decimal(value) for bars in chart(response)["data"] for value in bars["y"]), Decimal(0))
+
+
+def cells(response) -> list[list[Decimal]]:
+    """The rows of the daily table, the total column first; the foot last."""
+    table = re.search(r'id="spend-table">(.*?)</table>', response.content.decode(), re.S)[1]
+    rows = re.findall(r"<tr>(.*?)</tr>", table, re.S)[1:]
+    return [[amount(value) for value in re.findall(r'<td class="num"[^>]*>([^<]+)</td>', row)] for row in rows]
+
+
+def amount(shown: str) -> Decimal:
+    return Decimal(html.unescape(shown).replace("$", "").replace(",", "").replace("−", "-"))
+
+
+@pytest.mark.parametrize("group", ["model", "project", "key", "provider", "env"])
+def test_figure_chart_and_table_come_to_one_sum_to_the_last_decimal(admin_client, customer, group):
+    costs = ["0.000041550000", "12.000000000001", "0.333333333333", "1.999999999999", "7", "0.000000000001"]
+    customer.count(
+        [
+            customer.event(
+                customer.now - timedelta(hours=7 * number), model_asked=f"m{number % 9}", model_priced="", cost=cost
+            )
+            for number, cost in enumerate(costs * 4)
+        ]
+    )
+    total = sum(map(Decimal, costs)) * 4
+    page = admin_client.get(f"/spend?period=30d&group={group}")
+    assert figure(page) == total
+    assert drawn(page) == total
+    rows = cells(admin_client.get(f"/spend?period=30d&group={group}&view=table"))
+    assert rows[-1][0] == total
+    assert sum(row[0] for row in rows[:-1]) == total
+    assert all(row[0] == sum(row[1:]) for row in rows)
+    assert len(rows) == 31
+    running = chart(admin_client.get(f"/spend?period=30d&group={group}&view=cumulative"))
+    assert sum(Decimal(bars["y"][-1]) for bars in running["data"]) == total
+
+
+def test_a_month_begins_at_midnight_in_the_tenant_s_zone(admin_client, customer):
+    begin = customer.midnight.replace(day=1)
+    customer.call(begin, cost="1")
+    customer.call(begin - timedelta(milliseconds=1), cost="10")
+    assert figure(admin_client.get("/spend")) == 1
+    assert figure(admin_client.get("/spend?period=last-month")) == 10
+    days = f"first={begin.date()}&last={begin.date()}"
+    assert figure(admin_client.get(f"/spend?period=custom&{days}")) == 1
+    assert "days in Asia/Kolkata" in text_of(admin_client.get("/spend"))
+
+
+def test_only_today_is_drawn_as_open(admin_client, customer):
+    customer.call()
+    (bars,) = chart(admin_client.get("/spend?period=7d"))["data"]
+    assert bars["x"][-1] == customer.now.date().isoformat()
+    assert bars["marker"]["pattern"]["shape"] == [""] * 6 + ["/"]
+    assert "today, still open" in text_of(admin_client.get("/spend?period=7d"))
+
+
+def test_days_that_are_over_are_compared(admin_client, customer):
+    customer.call(customer.midnight - timedelta(days=1), cost="3")
+    customer.call(customer.midnight - timedelta(days=8), cost="2")
+    customer.call(customer.now, cost="100")  # today is not over and must not count
+    assert "up 50% vs $2.00 on" in text_of(admin_client.get("/spend?period=7d"))
+
+
+def test_groups_go_by_their_names_and_lead_to_their_requests(admin_client, customer):
+    customer.call()
+    page = admin_client.get("/spend?group=project")
+    assert "Checkout" in text_of(page)
+    link = html.unescape(re.search(r'href="(/requests\?[^"]+)"', page.content.decode())[1])
+    assert customer.project.id in link
+    assert admin_client.get(link).content.decode().count("row-link") == 1
+
+
+def test_unpriced_requests_are_told_and_counted_nowhere_as_free(admin_client, customer):
+    customer.call(cost="2")
+    customer.call(cost=None, model_asked="acme-private-7b")
+    page = text_of(admin_client.get("/spend"))
+    assert "1 unpriced (85 tokens, 30 days)" in page
+    assert "unpriced tokens count as $0" in page
+    assert figure(admin_client.get("/spend")) == 2
+
+
+def test_errors(admin_client, customer):
+    customer.call()
+    customer.call(status=Status.ERROR, http_status=500, units={}, cost="0")
+    page = text_of(admin_client.get("/spend"))
+    assert "Error rate 50% 1 of 2 requests" in page
+
+
+def test_another_tenant_s_spend_is_never_shown(admin_client, customer):
+    customer.call(cost="1")
+    customer.count([customer.event(tenant="t_stranger01", cost="1000")])
+    assert figure(admin_client.get("/spend")) == 1
+
+
+# -- live ------------------------------------------------------------------------------------------------------------
+
+
+def refresh_address(page) -> str:
+    return html.unescape(re.search(r'id="spend-data"[^>]*hx-get="([^"]+)"', page.content.decode())[1])
+
+
+def test_the_page_is_told_when_something_changed_and_only_then(admin_client, customer, monkeypatch):
+    customer.call(cost="1")
+    unchanged = freshness(customer.tenant.id)
+    monkeypatch.setattr("spend.views.overview.freshness", lambda tenant_id: unchanged)
+    address = refresh_address(admin_client.get("/spend?view=table"))
+    assert admin_client.get(address).status_code == 204
+    monkeypatch.undo()
+
+    customer.call(cost="0.5")
+    changed = admin_client.get(address)
+    assert changed.status_code == 200
+    assert figure(changed) == Decimal("1.5")
+    assert 'id="spend-table"' in changed.content.decode()
+    assert 'id="freshness" hx-swap-oob="true"' in changed.content.decode()
+    assert refresh_address(changed) != address
+    assert "<html" not in changed.content.decode()
+
+
+# -- empty states ----------------------------------------------------------------------------------------------------
+
+
+def test_without_any_call_the_page_says_how_to_make_one(admin_client, customer):
+    page = text_of(admin_client.get("/spend"))
+    assert "No calls yet" in page
+    assert f"curl {settings.GATEWAY_URLS['dev']}/v1/chat/completions" in page
+    assert "No data yet" in page
+
+
+def test_calls_that_are_not_counted_yet_are_on_their_way(admin_client, customer):
+    queue = settings.SPENDOPS.open_queue(USAGE, "dev")
+    queue.send([encode(customer.event())])
+    try:
+        assert "Calls are on their way" in text_of(admin_client.get("/spend"))
+        assert "Calls are on their way" in text_of(admin_client.get("/requests"))
+    finally:
+        queue.acknowledge(queue.claim())
+        queue.close()
+
+
+def test_filters_that_leave_nothing(admin_client, customer):
+    customer.call(env="dev")
+    assert "Nothing matches these filters" in text_of(admin_client.get("/spend?env=prod"))
+    assert "No calls in these days" in text_of(admin_client.get("/spend?period=last-month"))
+
+
+@pytest.mark.parametrize("address", ["/spend", "/spend/data", "/requests", "/requests/rows", "/denials", "/unpriced"])
+def test_when_clickhouse_does_not_answer_the_page_says_so(admin_client, customer, settings, address):
+    settings.CLICKHOUSE_URL = "clickhouse://127.0.0.1:1/spendops"
+    forget_connections()
+    answer = admin_client.get(address)
+    assert answer.status_code == 503
+    assert "Spend data is out of reach" in text_of(answer)
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("period=custom", "Give the first and the last day"),
+        ("period=custom&first=2026-02-30&last=2026-03-01", "Enter a valid date"),
+        ("period=custom&first=2026-03-02&last=2026-03-01", "swap them"),
+        ("period=decade", "decade is not one of the available choices"),
+        ("group=colour", "colour is not one of the available choices"),
+        ("env=moon", "moon is not one of the available choices"),
+    ],
+)
+def test_filters_that_cannot_be_taken_are_named(admin_client, customer, query, says):
+    customer.call()
+    answer = admin_client.get(f"/spend?{query}")
+    assert answer.status_code == 200
+    assert says in text_of(answer)

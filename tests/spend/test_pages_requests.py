@@ -1,0 +1,192 @@
+"""Requests, their receipts, denials and unpriced models, as pages show them."""
+
+from __future__ import annotations
+
+import html
+import re
+import uuid
+from datetime import timedelta
+
+import pytest
+
+from changes.actor import Actor
+from pricing.actions import sync_prices
+from pricing.sources.genai_prices import GenaiPrices
+from spend.views.requests import A_PAGE
+from tests.spend.customer import Customer
+from wire.events import Denied, Status
+
+
+@pytest.fixture
+def customer(admin_client, clickhouse) -> Customer:
+    return Customer(admin_client.tenant, zone="Asia/Kolkata")
+
+
+def text_of(response) -> str:
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", response.content.decode())))
+
+
+def listed(response) -> list[str]:
+    """The event ids in the list, in their order."""
+    return re.findall(r'<a class="row-link" href="/requests/([0-9a-f-]{36})"', response.content.decode())
+
+
+def link(response, text: str) -> str:
+    return html.unescape(re.search(rf'href="([^"]+)"[^>]*>{text}<', response.content.decode())[1])
+
+
+# -- one request -----------------------------------------------------------------------------------------------------
+
+
+def test_a_request_explains_its_cost_by_hand(admin_client, customer):
+    sync_prices(GenaiPrices(), by=Actor.system("tests"))
+    event = customer.call(tags={"feature": "summary"}, end_user="u-42")
+    page = admin_client.get(f"/requests/{event.event_id}")
+    text = text_of(page)
+    assert "21 × 150,000 + 64 × 600,000 = 41,550,000 pico-USD" in text
+    assert "input tokens 21 150,000 $0.15 3,150,000" in text
+    assert "output tokens 64 600,000 $0.60 38,400,000" in text
+    assert "$0.00004155" in text
+    assert "The event's cost is the one that counts" not in text
+    source = re.search(r'from <a href="(https://[^"]+)"[^>]*>genai-prices</a>', page.content.decode())
+    assert source, "the price's source is a link"
+    assert re.search(r"seen <time datetime=", page.content.decode())
+    for fact in ("Price book 1", "feature=summary", "u-42", "Checkout", "checkout-web", event.request_id, "840 ms"):
+        assert fact in text
+
+
+def test_a_cost_that_the_price_book_does_not_come_to_is_told(admin_client, customer):
+    sync_prices(GenaiPrices(), by=Actor.system("tests"))
+    event = customer.call(cost="0.5")
+    assert "The event says $0.50, the price book comes to $0.00004155" in text_of(
+        admin_client.get(f"/requests/{event.event_id}")
+    )
+
+
+def test_an_unpriced_request_says_that_it_is_not_free(admin_client, customer):
+    event = customer.call(cost=None, model_asked="acme-private-7b")
+    text = text_of(admin_client.get(f"/requests/{event.event_id}"))
+    assert "unpriced is not free" in text
+    assert "no price was known for its model" in text
+
+
+def test_a_call_that_used_nothing(admin_client, customer):
+    event = customer.call(units={}, cost="0", status=Status.ERROR, http_status=503)
+    text = text_of(admin_client.get(f"/requests/{event.event_id}"))
+    assert "nothing to price" in text
+    assert "Provider error" in text
+
+
+def test_strangers_requests_and_those_that_never_were_are_not_found(admin_client, customer):
+    theirs = customer.event(tenant="t_stranger01")
+    customer.count([theirs])
+    assert admin_client.get(f"/requests/{theirs.event_id}").status_code == 404
+    assert admin_client.get(f"/requests/{customer.event().event_id}").status_code == 404
+    assert admin_client.get(f"/requests/{uuid.uuid4()}").status_code == 404
+
+
+# -- the list --------------------------------------------------------------------------------------------------------
+
+
+def test_requests_are_listed_newest_first_page_by_page(admin_client, customer):
+    events = [customer.event(customer.now - timedelta(seconds=number)) for number in range(2 * A_PAGE + 3)]
+    customer.count(events)
+    ids = [event.event_id for event in events]
+    page = admin_client.get("/requests?period=7d")
+    assert listed(page) == ids[:A_PAGE]
+    assert "data-live" in page.content.decode()
+    second = admin_client.get(link(page, "Older"))
+    assert listed(second) == ids[A_PAGE : 2 * A_PAGE]
+    assert "data-live" not in second.content.decode()
+    third = admin_client.get(link(second, "Older"))
+    assert listed(third) == ids[2 * A_PAGE :]
+    assert ">Older<" not in third.content.decode()
+    assert listed(admin_client.get(link(third, "Newest"))) == ids[:A_PAGE]
+
+
+def test_the_list_can_be_narrowed(admin_client, customer):
+    other = customer.new_key("batch", customer.new_project("Batch"), env="prod")
+    plain = customer.call()
+    odd = customer.call(
+        env="prod",
+        key=other.id,
+        project=other.project_id,
+        model_asked="claude-sonnet-4-5",
+        model_priced="claude-sonnet-4-5",
+        provider="anthropic",
+        status=Status.ERROR,
+        http_status=529,
+        upstream_request_id="up_7",
+    )
+    queries = {
+        "env": "prod",
+        "key": other.id,
+        "project": other.project_id,
+        "model": "claude-sonnet-4-5",
+        "status": "error",
+        "search": odd.request_id,
+    }
+    for name, value in queries.items():
+        assert listed(admin_client.get("/requests", {"period": "7d", name: value})) == [odd.event_id], name
+    for found in (odd.event_id, "up_7"):
+        assert listed(admin_client.get("/requests", {"period": "7d", "search": found})) == [odd.event_id]
+    assert listed(admin_client.get("/requests?period=7d")) == [odd.event_id, plain.event_id]
+    assert "Nothing matches these filters" in text_of(admin_client.get("/requests?period=7d&search=nope"))
+
+
+def test_a_page_end_that_is_no_id_shows_the_first_page(admin_client, customer):
+    event = customer.call()
+    customer.refuse(reason=Denied.RATE_LIMITED)
+    assert listed(admin_client.get("/requests?period=7d&before='x")) == [event.event_id]
+    assert admin_client.get("/denials?period=7d&before='x").status_code == 200
+
+
+@pytest.mark.parametrize(("page", "part"), [("/requests", "request-rows"), ("/denials", "denial-rows")])
+def test_lists_are_told_what_is_new(admin_client, customer, page, part):
+    customer.call()
+    customer.refuse(reason=Denied.RATE_LIMITED)
+    shown = admin_client.get(f"{page}?period=7d").content.decode()
+    address = html.unescape(re.search(rf'id="{part}"[^>]*hx-get="([^"]+)"', shown)[1])
+    assert admin_client.get(address).status_code == 204
+    customer.call()
+    customer.refuse(reason=Denied.BUDGET_EXHAUSTED)
+    answer = admin_client.get(address)
+    assert answer.status_code == 200
+    assert "<html" not in answer.content.decode()
+
+
+# -- denials and unpriced models -------------------------------------------------------------------------------------
+
+
+def test_denials_by_reason_and_one_by_one(admin_client, customer):
+    for reason in (Denied.RATE_LIMITED, Denied.RATE_LIMITED, Denied.BUDGET_EXHAUSTED):
+        customer.refuse(reason=reason)
+    customer.refuse(reason=Denied.KEY_REVOKED, tenant="t_stranger01")
+    text = text_of(admin_client.get("/denials?period=7d"))
+    assert "By reason" in text
+    assert "Rate limit reached 2 Budget used up 1" in text
+    assert "Key revoked 1" not in text
+    narrowed = admin_client.get("/denials?period=7d&reason=budget_exhausted")
+    assert narrowed.content.decode().count("status-bad") == 1
+
+
+def test_without_denials(admin_client, customer):
+    assert "Nothing was refused" in text_of(admin_client.get("/denials"))
+    assert "Nothing matches these filters" in text_of(admin_client.get("/denials?reason=rate_limited"))
+
+
+def test_unpriced_models(admin_client, customer):
+    assert "Every request has a price" in text_of(admin_client.get("/unpriced"))
+    first = customer.now - timedelta(days=2)
+    customer.call(first, cost=None, model_asked="acme-private-7b", provider="mistral")
+    customer.call(cost=None, model_asked="acme-private-7b", provider="mistral")
+    customer.call()
+    page = admin_client.get("/unpriced")
+    assert "acme-private-7b mistral 2 170" in text_of(page)
+    assert len(listed(admin_client.get(link(page, "acme-private-7b")))) == 2
+
+
+def test_every_page_needs_a_passkey(client, db):
+    for address in ("/spend", "/spend/data", "/requests", "/requests/rows", "/denials", "/unpriced"):
+        assert client.get(address, headers={"accept": "text/html"}).status_code == 302
+        assert client.get(address, headers={"accept": "text/html", "hx-request": "true"}).status_code in (302, 401)
