@@ -131,7 +131,11 @@ def _write(
     decisive: list[tuple[BudgetPeriod, Reading]] = []
     for period in periods:
         found = spent.get(period.budget_id)
-        reading = Reading(found.charge, found.requests, found.data_to, now) if found else Reading(0, 0, None, now)
+        if found is None:  # never taken for "nothing was spent", which would lift a block
+            tick.failed += 1
+            logger.error("the spend of a budget was not answered", budget=period.budget_id)
+            continue
+        reading = Reading(found.charge, found.requests, found.data_to, now)
         here = standing.get((period.budget_id, period.first_day), set())
         if _decides(period, reading, here):
             decisive.append((period, reading))

@@ -31,9 +31,8 @@ class Ledger:
     def __call__(self, windows: Sequence[Window]) -> Mapping[str, Spent]:
         self.asked.append(windows)
         return {
-            window.id: Spent(charge=self.pico[window.id], requests=self.requests, data_to=self.data_to)
+            window.id: Spent(charge=self.pico.get(window.id, 0), requests=self.requests, data_to=self.data_to)
             for window in windows
-            if window.id in self.pico
         }
 
 

@@ -203,6 +203,14 @@ def test_while_clickhouse_is_away_nothing_changes_and_the_outage_is_written_once
     assert reading_fails_since() is None
 
 
+def test_a_budget_that_was_not_answered_keeps_its_block(tenant, ledger):
+    budget = make_budget(tenant)
+    ledger.pico[budget.id] = 10**12
+    evaluate(LATER, read=ledger)
+    assert evaluate(LATER + timedelta(seconds=5), read=lambda windows: {}).failed == 1
+    assert tenant_block(tenant.id, "dev", now=LATER) is not None
+
+
 def test_an_older_reading_never_undoes_a_newer_one(tenant, ledger):
     budget = make_budget(tenant)
     stale_period = period_of(budget)
