@@ -1,0 +1,146 @@
+"""Publishers and writers at the same time, on a real PostgreSQL, where nothing but row locks keeps them apart."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import close_old_connections, connection, transaction
+
+from changes.models import OutboxRow
+from changes.record import Publish, Topic, record
+from publishing.models import KvEntry
+from publishing.wake import NotifyWaker
+from tenants.actions.keys import disable_key, enable_key, revoke_key
+from tenants.models import ApiKey
+from tenants.scope import across_tenants
+from tests.tenants.making import SOMEBODY, issue, make_tenant
+from wire.documents import KeyStatus, decode_key, key_document
+
+pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
+
+
+def on_its_own_connection(work: Callable[[], None]) -> None:
+    try:
+        work()
+    finally:
+        connection.close()
+
+
+def test_two_publishers_and_several_writers_end_at_what_sql_says(stores):
+    tenant = make_tenant()
+    keys = [issue(tenant, f"key {number}").key for number in range(6)]
+    stop = threading.Event()
+    seen: dict[str, int] = {}
+    went_back: list[str] = []
+
+    def publish() -> None:
+        publisher = stores.publisher()
+        while not stop.is_set():
+            publisher.once()
+        publisher.close()
+
+    def edit(mine: list[ApiKey]) -> None:
+        for _ in range(12):
+            for key in mine:
+                disable_key(key=key, by=SOMEBODY)
+                enable_key(key=key, by=SOMEBODY)
+        revoke_key(key=mine[0], by=SOMEBODY)
+
+    def watch() -> None:
+        kv = stores.open("dev")
+        while not stop.is_set():
+            for entry in kv.list("key:").entries:
+                if entry.rev < seen.get(entry.key, 0):
+                    went_back.append(entry.key)
+                seen[entry.key] = entry.rev
+        kv.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        background = [pool.submit(on_its_own_connection, each) for each in (publish, publish, watch)]
+        writers = [pool.submit(on_its_own_connection, lambda n=n: edit(keys[n::3])) for n in range(3)]
+        for writer in writers:
+            writer.result(timeout=60)
+        deadline = time.monotonic() + 30
+        while OutboxRow.objects.filter(error="").count() > 3 and time.monotonic() < deadline:
+            time.sleep(0.02)  # three deletions stay, which are due in a day
+        stop.set()
+        for each in background:
+            each.result(timeout=30)
+    last = stores.publisher()
+    KvEntry.objects.update(next_at=KvEntry.objects.earliest("updated_at").updated_at)
+    last.once()
+    last.close()
+    with across_tenants("all keys are compared"):
+        living = {key_document(key.hash): KeyStatus(key.status) for key in ApiKey.objects.all()}
+    assert {name: decode_key(each.body).status for name, each in stores.documents("dev", "key:").items()} == living
+    assert list(living.values()).count(KeyStatus.REVOKED) == 3
+    assert went_back == []
+    assert all(entry.published_rev == entry.rev for entry in KvEntry.objects.all())
+
+
+def test_a_commit_wakes_the_publisher(stores):
+    stop, waker = threading.Event(), NotifyWaker()
+    waker.look()
+
+    def commit() -> None:
+        with transaction.atomic():
+            some = [Publish(Topic.TENANT, "t_1")]
+            record("test", by=SOMEBODY, tenant="", target_kind="x", target_id="x", publish=some)
+
+    with ThreadPoolExecutor(1) as pool:
+        started = time.monotonic()
+        waiting = pool.submit(waker.wait, 20, stop)
+        commit()
+        waiting.result(timeout=10)
+        assert time.monotonic() - started < 5
+        commit()  # while nobody waits: the next wait ends at once
+        started = time.monotonic()
+        pool.submit(waker.wait, 20, stop).result(timeout=10)
+        assert time.monotonic() - started < 5
+    waker.close()
+
+
+def test_a_change_that_is_rolled_back_wakes_nobody(stores):
+    stop, waker = threading.Event(), NotifyWaker()
+    waker.look()
+    with transaction.atomic():
+        some = [Publish(Topic.TENANT, "t_1")]
+        record("test", by=SOMEBODY, tenant="", target_kind="x", target_id="x", publish=some)
+        transaction.set_rollback(True)
+    started = time.monotonic()
+    waker.wait(0.5, stop)
+    assert time.monotonic() - started >= 0.5
+    waker.close()
+
+
+def test_being_told_to_stop_ends_the_wait(stores):
+    stop, waker = threading.Event(), NotifyWaker()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(waker.wait, 60, stop)
+        stop.set()
+        waiting.result(timeout=10)
+    waker.close()
+    close_old_connections()
+
+
+def test_two_may_not_take_one_name(db):
+    tenant_names = []
+
+    def create() -> None:
+        from tenants.errors import NameTakenError
+
+        barrier.wait(timeout=10)
+        try:
+            tenant_names.append(make_tenant("Acme").name)
+        except NameTakenError:
+            tenant_names.append("taken")
+
+    barrier = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        for each in [pool.submit(on_its_own_connection, create) for _ in range(4)]:
+            each.result(timeout=30)
+    assert sorted(tenant_names) == ["Acme", "taken", "taken", "taken"]
