@@ -28,6 +28,21 @@ from tenants.http import TenantRequest
 
 PER_PAGE = 50
 
+# Mail has its styles inline. For its preview, and nowhere else, they may take effect: in a sandbox with an origin of
+# its own, without scripts, forms or cookies, that can do nothing but show text and open links in a new tab.
+MAIL_POLICY = {
+    "default-src": [NONE],
+    "script-src": [NONE],
+    "style-src": ["'unsafe-inline'"],
+    "img-src": [NONE],
+    "font-src": [NONE],
+    "connect-src": [NONE],
+    "form-action": [NONE],
+    "base-uri": [NONE],
+    "frame-ancestors": [SELF],
+    "sandbox": ["allow-popups", "allow-popups-to-escape-sandbox"],
+}
+
 
 @require_safe
 def outbox(request: HttpRequest) -> HttpResponse:
@@ -58,7 +73,7 @@ def _outbox(request: TenantRequest, template: str) -> HttpResponse:
 
 
 @require_safe
-@csp_update({"frame-src": [SELF]})
+@csp_update({"frame-src": [SELF]})  # type: ignore[arg-type]  # its types know only views without arguments
 def delivery(request: HttpRequest, delivery_id: str) -> HttpResponse:
     """One message, as its receiver sees it and as it is."""
     request = cast(TenantRequest, request)
@@ -73,22 +88,7 @@ def delivery(request: HttpRequest, delivery_id: str) -> HttpResponse:
 
 @require_safe
 @xframe_options_sameorigin
-@csp(
-    {
-        # Mail has its styles inline. Here, and nowhere else, they may take effect: in a sandbox with an origin of its
-        # own, without scripts, forms or cookies, that can do nothing but show text and open links in a new tab.
-        "default-src": [NONE],
-        "script-src": [NONE],
-        "style-src": ["'unsafe-inline'"],
-        "img-src": [NONE],
-        "font-src": [NONE],
-        "connect-src": [NONE],
-        "form-action": [NONE],
-        "base-uri": [NONE],
-        "frame-ancestors": [SELF],
-        "sandbox": ["allow-popups", "allow-popups-to-escape-sandbox"],
-    }
-)
+@csp(MAIL_POLICY)  # type: ignore[arg-type]
 def mail_html(request: HttpRequest, delivery_id: str) -> HttpResponse:
     """The HTML part of a mail, exactly as it was sent."""
     found = delivery_for(cast(TenantRequest, request), delivery_id)

@@ -20,6 +20,8 @@ class PicoField(models.CharField):
     """
 
     description = "An exact amount of pico-USD"
+    _pyi_private_set_type: int  # what type checkers see (django-stubs)
+    _pyi_private_get_type: int  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["max_length"] = 48

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import structlog
 from django.db import transaction
@@ -93,10 +94,8 @@ def _send(delivery: Delivery, now: datetime | None) -> bool:
 
 def _note_failure(delivery: Delivery, why: str, *, permanent: bool, at: datetime) -> None:
     again = None if permanent else next_attempt(delivery.attempts, at)
-    if again is not None:
-        changes = {"next_at": again}
-    else:
-        changes = {"status": Delivery.Status.FAILED if permanent else Delivery.Status.DEAD}
+    ended = Delivery.Status.FAILED if permanent else Delivery.Status.DEAD
+    changes: dict[str, Any] = {"status": ended} if again is None else {"next_at": again}
     logger.warning("delivery failed", delivery=delivery.id, attempts=delivery.attempts, permanent=permanent, why=why)
     with transaction.atomic():
         Delivery.objects.filter(pk=delivery.pk).update(error=why[:300], **changes)

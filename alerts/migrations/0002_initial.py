@@ -5,40 +5,47 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('alerts', '0001_initial'),
-        ('budgets', '0001_initial'),
-        ('tenants', '0001_initial'),
+        ("alerts", "0001_initial"),
+        ("budgets", "0001_initial"),
+        ("tenants", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='delivery',
-            name='crossing',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='budgets.crossing'),
+            model_name="delivery",
+            name="crossing",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="budgets.crossing",
+            ),
         ),
         migrations.AddField(
-            model_name='delivery',
-            name='tenant',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant'),
+            model_name="delivery",
+            name="tenant",
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tenant"),
         ),
         migrations.AddConstraint(
-            model_name='channel',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'active')), fields=('tenant', 'name'), name='active_channel_name_once'),
+            model_name="channel",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status", "active")), fields=("tenant", "name"), name="active_channel_name_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(condition=models.Q(('status', 'waiting')), fields=['next_at'], name='delivery_waiting'),
+            model_name="delivery",
+            index=models.Index(condition=models.Q(("status", "waiting")), fields=["next_at"], name="delivery_waiting"),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['tenant', '-created_at'], name='delivery_by_tenant'),
+            model_name="delivery",
+            index=models.Index(fields=["tenant", "-created_at"], name="delivery_by_tenant"),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.UniqueConstraint(fields=('channel', 'alert'), name='alert_once_per_channel'),
+            model_name="delivery",
+            constraint=models.UniqueConstraint(fields=("channel", "alert"), name="alert_once_per_channel"),
         ),
     ]
