@@ -1,4 +1,4 @@
-"""The price book as the documents that gateways read."""
+"""The price book as the document that gateways read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import msgspec
 from pricing.models import MatchRules, ModelPrice, PriceBook
 from pricing.queries import current_book, held_in
 from wire.documents import SCHEMA
-from wire.prices import ModelPrices, PricingBlob, PricingVersion, ProviderRules
+from wire.prices import ModelPrices, PricingBlob, ProviderRules
 
 
 class NoPricesError(LookupError):
@@ -42,11 +42,6 @@ def pricing_blob(*, env: str, rev: int, version: int | None = None) -> PricingBl
         order=tuple(providers),
     )
     return _in_order(blob)
-
-
-def pricing_version(*, env: str, rev: int) -> PricingVersion:
-    """The number of the version that holds now. Raises NoPricesError before the first sync."""
-    return PricingVersion(schema=SCHEMA, rev=rev, env=env, version=_book(None).version)
 
 
 def _book(version: int | None) -> PriceBook:
