@@ -1,4 +1,4 @@
-"""What spend keeps in SQL: which days must be counted anew."""
+"""What spend keeps in SQL: days to be counted anew, and models that have no price. Events are in ClickHouse."""
 
 from __future__ import annotations
 
@@ -6,11 +6,33 @@ from django.db import models
 
 
 class DirtyDay(models.Model):
-    """ "Events of this tenant's day came in": a recount deletes the very marks that it read, so none is lost."""
+    """A mark: events of this tenant's day were stored that its rollup may not hold yet.
 
-    tenant_id = models.CharField(max_length=32)  # no foreign key: an event may name a tenant that is gone
+    Marks are plain rows, as many as come: a recount deletes the very marks that it read, so that one that is set
+    meanwhile stands. No foreign key: an event may name a tenant that SQL does not know.
+    """
+
+    tenant_id = models.CharField(max_length=64)
     day = models.DateField()  # in the tenant's zone
-    marked_at = models.DateTimeField(auto_now_add=True)
+    since_ms = models.BigIntegerField()  # when the oldest of its events was sent, Unix ms
+
+    class Meta:
+        indexes = [models.Index(fields=["since_ms"], name="dirty_day_by_age")]
 
     def __str__(self) -> str:
         return f"{self.tenant_id} {self.day}"
+
+
+class UnpricedModel(models.Model):
+    """A model that gateways flagged in KV because it has no price (`missing:{provider}:{model}`). Of no one tenant."""
+
+    provider = models.CharField(max_length=400)
+    model = models.CharField(max_length=400)
+    first_seen = models.DateTimeField()
+    envs = models.JSONField(default=list)  # the environments that flagged it
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["provider", "model"], name="unpriced_model_once")]
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"

@@ -8,29 +8,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from spend.clickhouse.client import ask
-from wire.events import Status
-
-GROUPS = {
-    "model": "model",
-    "project": "project_id",
-    "key": "key_id",
-    "provider": "provider",
-    "env": "env",
-    "status": "status",
-    "tier": "tier",
-}
-FAILED = (Status.ERROR, Status.UNREACHABLE, Status.INTERRUPTED)
-
-_SQL = """
-SELECT
-    day, {group} AS group_name, sum(requests), sum(input_tokens), sum(output_tokens), sum(cached_tokens),
-    sum(cost), sum(charge), sum(unpriced_requests), sumIf(requests, status IN %(failed)s)
-FROM usage_daily FINAL
-WHERE tenant_id = %(tenant_id)s AND day BETWEEN %(first)s AND %(last)s {envs}
-GROUP BY day, group_name
-HAVING sum(requests) > 0 OR sum(cost) != 0 OR sum(charge) != 0
-ORDER BY day, group_name
-"""
+from spend.queries.filters import Conditions
+from spend.queries.rollup import ERRORS, column_of, counted_days
 
 
 class DailyRow(NamedTuple):
@@ -51,10 +30,13 @@ class DailyRow(NamedTuple):
 def daily_spend(tenant_id: str, first: date, last: date, *, group_by: str, envs: Sequence[str] = ()) -> list[DailyRow]:
     """Spend from the first to the last of the tenant's own days, both included, in the environments named (else all).
 
-    Raises ValueError for an unknown grouping, UnavailableError when ClickHouse does not answer.
+    Raises ValueError for a grouping that is not in `rollup.GROUPS`, UnavailableError when ClickHouse does not answer.
     """
-    if group_by not in GROUPS:
-        raise ValueError(f"Spend cannot be grouped by {group_by!r}: choose one of {', '.join(GROUPS)}.")
-    sql = _SQL.format(group=GROUPS[group_by], envs="AND env IN %(envs)s" if envs else "")
-    parameters = {"first": first, "last": last, "envs": tuple(envs), "failed": tuple(map(str, FAILED))}
-    return [DailyRow(*row) for row in ask(sql, parameters, tenant_id=tenant_id, purpose="daily spend")]
+    where = Conditions().days(first, last).envs(envs)
+    sql = (
+        f"SELECT day, {column_of(group_by)} AS grouped, sum(requests), sum(input_tokens), sum(output_tokens),"  # noqa: S608
+        f" sum(cached_tokens), sum(cost), sum(charge), sum(unpriced_requests), {ERRORS}"
+        f" FROM {counted_days(str(where))} GROUP BY day, grouped"
+        " HAVING sum(requests) > 0 OR sum(cost) != 0 OR sum(charge) != 0 ORDER BY day, grouped"
+    )
+    return [DailyRow(*row) for row in ask(sql, where.parameters, tenant_id=tenant_id, purpose="daily spend")]

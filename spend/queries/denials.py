@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from spend.clickhouse.client import ask
-from spend.zones import bounds, zone_of
+from spend.queries.filters import NEWEST_FIRST, Conditions, uuid_or_none
+from spend.zones import ms_of
 
 
 class DenialRow(NamedTuple):
@@ -35,6 +36,7 @@ class ReasonCount(NamedTuple):
 
 
 _COLUMNS = ", ".join({"project": "project_id", "key": "key_id"}.get(name, name) for name in DenialRow._fields)
+_SELECT = f"SELECT {_COLUMNS} FROM denial_events FINAL"  # noqa: S608 - our own columns
 
 
 def denials_by_reason(
@@ -48,9 +50,13 @@ def denials_by_reason(
     key: str = "",
 ) -> list[ReasonCount]:
     """Refused calls of the tenant's own days by reason, the most frequent first."""
-    where, parameters = _where(tenant_id, first, last, envs, reason=reason, project=project, key=key)
-    sql = f"SELECT reason, count() AS calls FROM denial_events FINAL WHERE {where} GROUP BY reason ORDER BY calls DESC, reason"  # noqa: S608, E501
-    return [ReasonCount(*row) for row in ask(sql, parameters, tenant_id=tenant_id, purpose="denials by reason")]
+    where = Conditions().arrived_on(tenant_id, first, last).envs(envs)
+    where.equal(reason=reason, project_id=project, key_id=key)
+    sql = (
+        "SELECT reason, count() AS calls FROM denial_events FINAL"  # noqa: S608
+        f" WHERE {where} GROUP BY reason ORDER BY calls DESC, reason"
+    )
+    return [ReasonCount(*row) for row in ask(sql, where.parameters, tenant_id=tenant_id, purpose="denials by reason")]
 
 
 def find_denials(
@@ -65,32 +71,20 @@ def find_denials(
     before: str = "",
     most: int = 50,
 ) -> list[DenialRow]:
-    """Refused calls of the tenant's own days, newest first. `before` is the event id that a page ended with."""
-    where, parameters = _where(tenant_id, first, last, envs, reason=reason, project=project, key=key)
-    parameters["most"] = most
-    if before:
-        where += (
-            " AND (ts, event_id) < (SELECT ts, event_id FROM denial_events"
-            " WHERE tenant_id = %(tenant_id)s AND event_id = %(before)s LIMIT 1)"
-        )
-        parameters["before"] = str(uuid.UUID(before))
-    sql = f"SELECT {_COLUMNS} FROM denial_events FINAL WHERE {where} ORDER BY ts DESC, event_id DESC LIMIT %(most)s"  # noqa: S608
-    return [DenialRow(*row) for row in ask(sql, parameters, tenant_id=tenant_id, purpose="denials")]
+    """Refused calls of the tenant's own days, newest first.
+
+    `before` is the event id that the page before ended with (an unknown one leaves the first page).
+    """
+    where = Conditions().arrived_on(tenant_id, first, last).envs(envs)
+    where.equal(reason=reason, project_id=project, key_id=key)
+    if before and (ended := _denial_by_id(tenant_id, before)):
+        where.before(ms_of(ended.ts), str(ended.event_id))
+    sql = f"{_SELECT} WHERE {where} {NEWEST_FIRST} LIMIT %(most)s"
+    rows = ask(sql, where.parameters | {"most": most}, tenant_id=tenant_id, purpose="denials")
+    return [DenialRow(*row) for row in rows]
 
 
-def _where(tenant_id: str, first: date, last: date, envs: Sequence[str], **chosen: str) -> tuple[str, dict[str, Any]]:
-    begin, end = bounds(first, last, zone_of(tenant_id))
-    parameters: dict[str, Any] = {
-        "begin": int(begin.timestamp()) * 1000,
-        "end": int(end.timestamp()) * 1000,
-        "envs": tuple(envs),
-    } | chosen
-    columns = {"reason": "reason", "project": "project_id", "key": "key_id"}
-    parts = [
-        "tenant_id = %(tenant_id)s",
-        "ts >= fromUnixTimestamp64Milli(%(begin)s)",
-        "ts < fromUnixTimestamp64Milli(%(end)s)",
-        *(["env IN %(envs)s"] if envs else []),
-        *(f"{columns[name]} = %({name})s" for name, value in chosen.items() if value),
-    ]
-    return " AND ".join(parts), parameters
+def _denial_by_id(tenant_id: str, event_id: str) -> DenialRow | None:
+    where = Conditions().add("event_id = %(event_id)s", event_id=uuid_or_none(event_id))
+    rows = ask(f"{_SELECT} WHERE {where}", where.parameters, tenant_id=tenant_id, purpose="denial by id")
+    return DenialRow(*rows[0]) if rows else None

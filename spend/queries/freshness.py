@@ -3,59 +3,64 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
+from django.db.models import Min
 from django.utils import timezone
 
 from spend.clickhouse.client import ask
 from spend.models import DirtyDay
+from spend.queries.filters import Conditions
+from spend.queries.rollup import counted_days
+from spend.zones import calendar_of, moment_of, ms_of
 from wire.queues.base import USAGE
 
 DAYS = 30
-
-_SQL = """
-SELECT sum(requests), sum(unpriced_requests), sum(unpriced_tokens), count()
-FROM usage_daily FINAL
-WHERE tenant_id = %(tenant_id)s AND day >= %(since)s
-"""
-_EVER = "SELECT 1 FROM usage_daily WHERE tenant_id = %(tenant_id)s LIMIT 1"
+_MINUTE_MS = 60_000
+_REVISION = (
+    "SELECT sum(ver) FROM (SELECT max(ver) AS ver FROM usage_daily WHERE tenant_id = %(tenant_id)s GROUP BY day)"
+)
 
 
 class Freshness(NamedTuple):
-    """Up to when everything that gateways acknowledged is counted (None when the tenant never called), and 30 days' gaps."""
+    """How fresh and complete a tenant's figures are.
+
+    `data_to`: everything that gateways acknowledged until then is counted; None when the tenant never called.
+    `requests` and the unpriced ones are those of 30 days. `revision` changes whenever any figure of the tenant does.
+    """
 
     data_to: datetime | None
     requests: int
     unpriced_requests: int
     unpriced_tokens: int
+    revision: int
 
 
 def freshness(tenant_id: str) -> Freshness:
     """A tenant's freshness. Raises UnavailableError when ClickHouse does not answer."""
-    since = (timezone.now() - timedelta(days=DAYS)).date()
-    requests, unpriced, tokens, rows = ask(_SQL, {"since": since}, tenant_id=tenant_id, purpose="freshness")[0]
-    ever = bool(rows) or bool(ask(_EVER, tenant_id=tenant_id, purpose="freshness"))
-    return Freshness(complete_to() if ever else None, requests, unpriced, tokens)
+    data_to = complete_to()  # before the sums: what is counted in between is then in them and not claimed
+    today = calendar_of(tenant_id).day_of(ms_of(timezone.now()))
+    where = Conditions().days(today - timedelta(days=DAYS - 1), today + timedelta(days=1))
+    sql = (
+        "SELECT sum(requests), sum(unpriced_requests), sum(unpriced_tokens)"  # noqa: S608
+        f" FROM {counted_days(str(where))}"
+    )
+    requests, unpriced, tokens = ask(sql, where.parameters, tenant_id=tenant_id, purpose="freshness")[0]
+    revision = ask(_REVISION, tenant_id=tenant_id, purpose="freshness")[0][0]
+    return Freshness(data_to if revision else None, requests, unpriced, tokens, revision)
 
 
 def complete_to(now: datetime | None = None) -> datetime:
-    """Up to when every event that was acknowledged has been counted: now, to the minute, when nothing waits.
+    """Up to when every usage event that was acknowledged has been counted: now, to the minute, when nothing waits.
 
-    What still waits is a message in a queue, or a day that is marked and not counted yet.
+    What waits is a message in a queue, or a day that is marked and not counted yet.
     """
-    oldest = [_ms(now or timezone.now()) // 60_000 * 60_000]
+    oldest = [ms_of(now or timezone.now()) // _MINUTE_MS * _MINUTE_MS]
     for env in settings.SPENDOPS.environments:
         with closing(settings.SPENDOPS.open_queue(USAGE, env)) as queue:
-            sent = queue.depth().oldest_ms
-        if sent:
-            oldest.append(sent)
-    marked = DirtyDay.objects.order_by("pk").values_list("marked_at", flat=True).first()
-    if marked:
-        oldest.append(_ms(marked))
-    return datetime.fromtimestamp(min(oldest) // 1000, UTC)
-
-
-def _ms(moment: datetime) -> int:
-    return int(moment.timestamp()) * 1000
+            oldest.append(queue.depth().oldest_ms)
+    # after the queues: what leaves them is marked before
+    oldest.append(DirtyDay.objects.aggregate(oldest=Min("since_ms"))["oldest"] or 0)
+    return moment_of(min(ms for ms in oldest if ms))

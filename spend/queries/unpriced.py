@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from django.utils import timezone
+
 from spend.clickhouse.client import ask
+from spend.queries.filters import Conditions
+from spend.zones import ms_of
 
 DAYS = 30
-
-_SQL = f"""
-SELECT model_asked, provider, count() AS calls, sum(input_tokens + output_tokens), min(ts), max(ts)
-FROM usage_events FINAL
-WHERE tenant_id = %(tenant_id)s AND ts >= now() - INTERVAL {DAYS} DAY AND isNull(cost)
-GROUP BY model_asked, provider
-ORDER BY calls DESC, model_asked, provider
-"""  # noqa: S608 - a constant
 
 
 class UnpricedModel(NamedTuple):
@@ -30,5 +26,13 @@ class UnpricedModel(NamedTuple):
 
 
 def unpriced_models(tenant_id: str) -> list[UnpricedModel]:
-    """A tenant's unpriced models, the most used first."""
-    return [UnpricedModel(*row) for row in ask(_SQL, tenant_id=tenant_id, purpose="unpriced models")]
+    """A tenant's unpriced models, the most used first. A model that only an override prices is not among them."""
+    now = timezone.now()
+    where = Conditions().arrived(ms_of(now - timedelta(days=DAYS)), ms_of(now + timedelta(days=1)))
+    where.add("isNull(charge) AND kind = 'call'")
+    sql = (
+        "SELECT model_asked, provider, count() AS calls, sum(input_tokens + output_tokens), min(ts), max(ts)"  # noqa: S608
+        f" FROM usage_events FINAL WHERE {where} GROUP BY model_asked, provider"
+        " ORDER BY calls DESC, model_asked, provider"
+    )
+    return [UnpricedModel(*row) for row in ask(sql, where.parameters, tenant_id=tenant_id, purpose="unpriced models")]

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from spend.clickhouse.client import ask
 from spend.queries.freshness import complete_to
+from spend.queries.rollup import counted_days
 from wire.money import pico_from_usd_string
 
-_SQL = """
-WITH windows AS (
-    SELECT each.1 AS id, each.2 AS tenant, toDate(each.3) AS first, toDate(each.4) AS last, CAST(each.5, 'Array(String)') AS envs
-    FROM (SELECT arrayJoin(%(windows)s) AS each)
-)
-SELECT windows.id, toString(sum(days.charge)), sum(days.requests)
-FROM windows INNER JOIN (
+WINDOWS_AT_ONCE = 1_000  # a statement is 256 KB at most
+
+# the windows come as arrays of texts, one a column, which ClickHouse reads as one literal each
+_SQL = f"""
+SELECT each.1 AS id, toString(sum(days.charge)), sum(days.requests)
+FROM (SELECT arrayJoin(arrayZip(%(ids)s, %(tenants)s, %(firsts)s, %(lasts)s, %(envs)s)) AS each) AS windows
+INNER JOIN (
     SELECT tenant_id, day, env, sum(charge) AS charge, sum(requests) AS requests
-    FROM usage_daily FINAL
-    WHERE day BETWEEN %(first)s AND %(last)s AND tenant_id IN %(tenants)s
+    FROM {counted_days("tenant_id IN %(who)s AND day BETWEEN %(first)s AND %(last)s")}
     GROUP BY tenant_id, day, env
-) AS days ON days.tenant_id = windows.tenant
-WHERE days.day BETWEEN windows.first AND windows.last AND (empty(windows.envs) OR has(windows.envs, days.env))
-GROUP BY windows.id
-"""
+) AS days ON days.tenant_id = each.2
+WHERE days.day BETWEEN toDate(each.3) AND toDate(each.4)
+    AND (each.5 = '' OR has(splitByChar(',', each.5), days.env))
+GROUP BY id
+"""  # noqa: S608 - our own SQL
 
 
 class Window(NamedTuple):
@@ -46,16 +47,25 @@ class Spent(NamedTuple):
 
 
 def spent_in_windows(windows: Sequence[Window]) -> dict[str, Spent]:
-    """The spend of each window by its id. Raises UnavailableError when ClickHouse does not answer."""
+    """The spend of each window by its id; zero for one without use. Raises UnavailableError."""
     if not windows:
         return {}
     data_to = complete_to()  # read before the sums: what comes in between is then counted and not claimed
-    parameters = {
-        "windows": [(w.id, w.tenant_id, w.first.isoformat(), w.last.isoformat(), list(w.envs)) for w in windows],
-        "first": min(w.first for w in windows),
-        "last": max(w.last for w in windows),
-        "tenants": tuple({w.tenant_id for w in windows}),
+    spent = {window.id: Spent(0, 0, data_to) for window in windows}
+    for begin in range(0, len(windows), WINDOWS_AT_ONCE):
+        rows = ask(_SQL, _parameters(windows[begin : begin + WINDOWS_AT_ONCE]), across_tenants=True, purpose="budgets")
+        spent |= {each: Spent(pico_from_usd_string(charge), requests, data_to) for each, charge, requests in rows}
+    return spent
+
+
+def _parameters(windows: Sequence[Window]) -> dict[str, Any]:
+    return {
+        "ids": [window.id for window in windows],
+        "tenants": [window.tenant_id for window in windows],
+        "firsts": [window.first.isoformat() for window in windows],
+        "lasts": [window.last.isoformat() for window in windows],
+        "envs": [",".join(window.envs) for window in windows],
+        "who": tuple({window.tenant_id for window in windows}),
+        "first": min(window.first for window in windows),
+        "last": max(window.last for window in windows),
     }
-    rows = ask(_SQL, parameters, across_tenants=True, purpose="budgets")
-    found = {each: Spent(pico_from_usd_string(charge), requests, data_to) for each, charge, requests in rows}
-    return {w.id: found.get(w.id, Spent(0, 0, data_to)) for w in windows}

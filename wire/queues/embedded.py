@@ -58,11 +58,11 @@ class EmbeddedQueue:
             rows = self._db.execute(
                 "UPDATE messages SET attempts = attempts + 1, visible_at = ? WHERE id IN ("
                 "SELECT id FROM messages WHERE queue = ? AND visible_at <= ? ORDER BY id LIMIT ?"
-                ") RETURNING id, body, attempts",
+                ") RETURNING id, body, attempts, sent_at",
                 (now + self.limits.visibility_seconds * 1000, self.name, now, most or self.limits.batch),
             ).fetchall()
             self._bury(
-                [each for each, _, attempts in rows if attempts > self.limits.retries],
+                [row[0] for row in rows if row[2] > self.limits.retries],
                 f"not acknowledged after {self.limits.retries} deliveries",
             )
         return [Message(*row) for row in sorted(rows) if row[2] <= self.limits.retries]

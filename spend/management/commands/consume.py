@@ -8,10 +8,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from spend.consumer import Consumer
+from spend.consumer import Consumer, DenialConsumer, UsageConsumer
 from wire.queues.base import DENIALS, USAGE
 
-KINDS = {"usage": USAGE, "denials": DENIALS}
+KINDS: dict[str, tuple[str, type[Consumer]]] = {"usage": (USAGE, UsageConsumer), "denials": (DENIALS, DenialConsumer)}
 
 
 class Command(BaseCommand):
@@ -28,8 +28,13 @@ class Command(BaseCommand):
                 raise CommandError(
                     f"There is no environment {name!r}: choose {', '.join(settings.SPENDOPS.environments)}."
                 )
-        kind = KINDS[options["kind"]]
-        consumer = Consumer(kind, [settings.SPENDOPS.open_queue(kind, name) for name in environments])
+        kind, consumer_of = KINDS[options["kind"]]
+        queues = {name: settings.SPENDOPS.open_queue(kind, name) for name in environments}
+        consumer = consumer_of(queues)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: consumer.stop())
-        consumer.run()
+        try:
+            consumer.run()
+        finally:
+            for queue in queues.values():
+                queue.close()
