@@ -120,11 +120,19 @@ def _send(namespace: Namespace, entries: list[KvEntry]) -> Drained:
 
 
 def _mark_published(entries: Iterable[KvEntry]) -> None:
-    """`published_rev` becomes the rev that was sent, also where a newer one has been made meanwhile."""
+    """`published_rev` becomes the rev that was sent, also where a newer one has been made meanwhile.
+
+    An entry that somebody is changing at this moment is left out, as waiting for it could be a deadlock: it is sent
+    again with its new rev.
+    """
     now = timezone.now()
+    sent = sorted(entries, key=lambda entry: entry.rev)
     with transaction.atomic():
-        for rev, group in groupby(sorted(entries, key=lambda entry: entry.rev), key=lambda entry: entry.rev):
-            pks = _pks(group)
+        free = set(
+            KvEntry.objects.filter(pk__in=_pks(sent)).select_for_update(skip_locked=True).values_list("pk", flat=True)
+        )
+        for rev, group in groupby(sent, key=lambda entry: entry.rev):
+            pks = free.intersection(_pks(group))
             behind: dict[str, Any] = {"pk__in": pks, "published_rev__lt": rev}
             KvEntry.objects.filter(**behind, rev=rev).update(published_rev=rev, published_at=now, attempts=0, error="")
             KvEntry.objects.filter(**behind).update(published_rev=rev, published_at=now)
