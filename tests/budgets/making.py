@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from budgets.actions import SetBudget, Settings, create_budget
+from budgets.actions import Settings, create_budget
 from budgets.models import Budget, BudgetPeriod, Crossing, Decision
 from changes.actor import Actor
 from changes.models import OutboxRow
@@ -36,13 +36,12 @@ class Ledger:
         }
 
 
-def make_budget(tenant: Tenant, amount: str = "0.0001", *, name: str = "First", **settings: Any) -> Budget:
-    settings.setdefault("enforcement", "hard")
-    return make(tenant, Settings(name=name, amount=amount, **settings)).budget
-
-
-def make(tenant: Tenant, wanted: Settings, now: datetime = NOON) -> SetBudget:
-    return create_budget(tenant=tenant, wanted=wanted, by=SOMEBODY, now=now)
+def make_budget(
+    tenant: Tenant, amount: str = "0.0001", *, name: str = "First", now: datetime | None = NOON, **settings: Any
+) -> Budget:
+    """A hard budget, unless it is told otherwise."""
+    wanted = Settings(name=name, amount=amount, **{"enforcement": "hard", **settings})
+    return create_budget(tenant=tenant, wanted=wanted, by=SOMEBODY, now=now).budget
 
 
 def period_of(budget: Budget) -> BudgetPeriod:
