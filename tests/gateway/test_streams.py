@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.apis.base import Verdict
@@ -222,6 +222,7 @@ EVENTS = st.lists(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(EVENTS, st.lists(st.integers(1, 40), max_size=60), st.booleans())
 def test_a_stream_is_seen_the_same_however_it_is_cut(events, cuts, marked):
     whole = b"".join(events) + (b"data: [DONE]\n\n: after\n\n" if marked else b"")
@@ -239,6 +240,7 @@ def test_a_stream_is_seen_the_same_however_it_is_cut(events, cuts, marked):
     assert stream.ended is marked
 
 
+@settings(deadline=None)
 @given(st.integers(101, 400), st.lists(st.integers(1, 90), min_size=1, max_size=20))
 def test_an_event_that_is_too_large_passes_unseen(size, cuts):
     whole = b"data: small\n\ndata: " + b"x" * size + b"\n\ndata: after\n\n"

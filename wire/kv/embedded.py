@@ -38,7 +38,7 @@ class EmbeddedKV:
 
     def __init__(self, path: Path) -> None:
         self._db = open_database(path, schema=_SCHEMA, durable=True)
-        self._seen_version = -1
+        self._quiet: tuple[int, int] | None = None  # the version and mark after which nothing had changed
 
     def get(self, key: str) -> bytes | None:
         row = self._db.execute("SELECT body FROM entries WHERE key = ?", (key,)).fetchone()
@@ -50,6 +50,7 @@ class EmbeddedKV:
 
     def write(self, writes: Sequence[Write]) -> list[Outcome]:
         outcomes = []
+        self._quiet = None  # the version tells of other connections' writes only
         with immediate(self._db):
             for key, rev, body in writes:
                 digest = digest_of(body)
@@ -62,6 +63,7 @@ class EmbeddedKV:
         return Outcome.REPEATED if held == (rev, digest) else Outcome.STALE
 
     def add(self, key: str, body: bytes) -> bool:
+        self._quiet = None
         return self._db.execute(_ADD, (key, digest_of(body), body)).rowcount == 1
 
     def list(self, prefix: str, *, after: str = "", most: int = 1000) -> Page:
@@ -74,11 +76,12 @@ class EmbeddedKV:
 
     def changes(self, mark: int) -> Changes:
         version = self._db.execute("PRAGMA data_version").fetchone()[0]
-        if version == self._seen_version and mark:
+        if (version, mark) == self._quiet:
             return Changes([], mark)
         rows = self._db.execute("SELECT key, seq FROM entries WHERE seq > ? ORDER BY seq", (mark,)).fetchall()
-        self._seen_version = version
-        return Changes([key for key, _ in rows], rows[-1][1] if rows else mark)
+        changes = Changes([key for key, _ in rows], rows[-1][1] if rows else mark)
+        self._quiet = (version, changes.mark)
+        return changes
 
     def close(self) -> None:
         self._db.close()
