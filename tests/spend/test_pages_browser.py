@@ -1,0 +1,183 @@
+"""Every page of the sidebar in Chromium: both themes, wide and narrow, without a complaint; and the chart that moves.
+
+With SPENDOPS_TEST_SCREENSHOTS=FOLDER the walk leaves its pictures there (`python -m tests.screenshots FOLDER`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from budgets.actions import Settings, create_budget
+from budgets.evaluator import evaluate
+from changes.actor import Actor
+from pricing.actions import sync_prices
+from pricing.render import pricing_blob
+from pricing.sources.genai_prices import GenaiPrices
+from spend.ingest import store_denials
+from spendops.context import NAVIGATION
+from tenants.models import Tenant
+from tests.chromium import Window
+from tests.spend.customer import Customer
+from tests.spend.seeding import denials, usage
+from wire.events import UsageEvent
+from wire.prices import PriceBook
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1440, "height": 900}
+LIVE_MS = 2_000  # what a call may take from being counted to being seen
+BARS = "#spend-chart .barlayer .point path"
+
+
+@pytest.fixture
+def customer(admin_window, clickhouse) -> Customer:
+    Tenant.objects.update(name="Example Corp")
+    return Customer(Tenant.objects.get(), zone="Asia/Kolkata")
+
+
+@pytest.fixture
+def usage_of_weeks(customer) -> list[UsageEvent]:
+    """51 days of believable calls by real prices, some refusals, and two budgets."""
+    by = Actor.system("tests")
+    sync_prices(GenaiPrices(), by=by)
+    book = PriceBook(pricing_blob(env="dev", rev=1))
+    callers = customer.believable_callers()
+    events = usage(callers, book, until=customer.now, days=51)
+    customer.count(events)
+    store_denials(denials(callers, until=customer.now, number=24))
+    for name, amount in (("Everything", "45"), ("Small print", "20")):
+        create_budget(tenant=customer.tenant, wanted=Settings(name=name, amount=amount), by=by)
+    evaluate()
+    return events
+
+
+def addresses(events: list[UsageEvent]) -> dict[str, str]:
+    """The sidebar's pages by name, and those below them that this package owns."""
+    pages = {label.lower().replace(" ", "-"): reverse(name) for label, name, _ in NAVIGATION}
+    priced = next(event for event in reversed(events) if event.cost and event.units)
+    return pages | {
+        "spend-table": "/spend?view=table",
+        "spend-cumulative": "/spend?view=cumulative&group=project",
+        "request": f"/requests/{priced.event_id}",
+        "unpriced": "/unpriced",
+        "requests-nothing": "/requests?search=nope",
+    }
+
+
+def settled(page: Page) -> None:
+    """Wait until the page has drawn its charts and fetched its panels."""
+    page.wait_for_load_state("load")
+    page.wait_for_function(
+        "() => document.fonts.status === 'loaded'"
+        " && [...document.querySelectorAll('[data-chart]')].every((chart) => chart.querySelector('.main-svg'))"
+        " && [...document.querySelectorAll('[hx-trigger^=load]')].every((panel) => panel.childElementCount)"
+    )
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_without_a_complaint(admin_window: Window, site, usage_of_weeks, theme, size):
+    page = admin_window.page
+    page.set_viewport_size(size)
+    admin_window.context.add_cookies([{"name": "theme", "value": theme, "url": site}])
+    found = {}
+    for name, address in addresses(usage_of_weeks).items():
+        answer = page.goto(address)
+        assert answer is not None
+        assert answer.status == 200, address
+        settled(page)
+        keep_picture(page, f"{name}-{theme}-{size['width']}")
+        broken = [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in Axe().run(page).response["violations"]]
+        complaints = broken + admin_window.complaints
+        if admin_window.sideways() > 0:
+            complaints.append(f"{admin_window.sideways()} px too wide")
+        if complaints:
+            found[name] = list(complaints)
+        admin_window.complaints.clear()
+    assert found == {}
+
+
+def keep_picture(page: Page, name: str) -> None:
+    folder = os.environ.get("SPENDOPS_TEST_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def test_a_call_moves_the_chart_within_two_seconds(admin_window, customer):
+    page = admin_window.page
+    page.goto("/spend")
+    expect(page.get_by_role("heading", name="No calls yet")).to_be_visible()
+    customer.call(cost="1.25")
+    total = page.locator("#period-total")
+    expect(total).to_have_text("$1.25", timeout=LIVE_MS)
+    expect(page.locator(BARS)).to_have_count(1, timeout=LIVE_MS)
+
+    page.get_by_role("link", name="Cumulative").click()
+    expect(page.get_by_role("heading", name="Running total by model")).to_be_visible()
+    assert page.url.endswith("view=cumulative")
+    customer.call(cost="2.00", model_asked="claude-sonnet-4-5", model_priced="claude-sonnet-4-5")
+    began = time.monotonic()
+    expect(total).to_have_text("$3.25", timeout=LIVE_MS)
+    expect(page.locator(BARS)).to_have_count(2, timeout=LIVE_MS)
+    assert time.monotonic() - began < 2 * LIVE_MS / 1000
+    expect(page.get_by_role("heading", name="Running total by model")).to_be_visible()
+
+    page.get_by_role("link", name="claude-sonnet-4-5").click()
+    page.locator("#request-rows .row-link").click()
+    expect(page.get_by_role("heading", name="How the cost came about")).to_be_visible()
+    assert admin_window.complaints == []
+
+
+def test_the_chart_follows_the_theme_and_the_choice_is_kept(admin_window, usage_of_weeks):
+    page = admin_window.page
+    page.goto("/spend")
+    settled(page)
+    colour = "document.querySelector('#spend-chart .barlayer .point path').style.fill"
+    light = page.evaluate(colour)
+    page.get_by_role("button", name="Dark mode").click()
+    page.wait_for_function(f"{colour} !== '{light}'")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    settled(page)
+    assert page.evaluate(colour) != light
+    assert admin_window.complaints == []
+
+
+def test_a_phone_shows_the_plot_at_once_and_its_labels_apart(admin_window, usage_of_weeks):
+    page = admin_window.page
+    page.set_viewport_size(PHONE)
+    page.goto("/spend")
+    settled(page)
+    plot = page.locator("#spend-chart .main-svg").first.bounding_box()
+    assert plot["y"] + plot["height"] <= PHONE["height"]
+    boxes = [each.bounding_box() for each in page.locator("#spend-chart .xaxislayer-above text").all()]
+    assert len(boxes) >= 4
+    for left, right in pairwise(boxes):
+        assert left["x"] + left["width"] < right["x"]
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"] for box in boxes)
+
+    page.get_by_role("button", name="Menu").click()
+    page.get_by_role("link", name="Denials").click()
+    expect(page.get_by_role("heading", name="Denials")).to_be_visible()
+    assert admin_window.complaints == []
+
+
+def test_filters_are_sent_when_a_choice_changes(admin_window, usage_of_weeks):
+    page = admin_window.page
+    page.goto("/spend")
+    page.get_by_label("Group by", exact=True).select_option("project")
+    expect(page.get_by_role("heading", name="Daily spend by project")).to_be_visible()
+    assert "group=project" in page.url
+    page.get_by_label("Period", exact=True).select_option("7d")
+    page.wait_for_url("**period=7d**")
+    assert "group=project" in page.url
+    assert "env=" not in page.url
