@@ -63,7 +63,7 @@ class Alert:
     def facts(self) -> list[tuple[str, str]]:
         """Label and value of what a message lists."""
         rows = [
-            ("Used", f"{self.used} of {self.limit} ({self.percent}%)" if self.used else ""),
+            ("Used", f"{self.used} of {self.limit} ({display.count(self.percent)}%)" if self.used else ""),
             ("Period", self.period),
             ("Counted up to", self.data_to),
         ]
@@ -86,9 +86,9 @@ def alert_of(crossing: Crossing) -> Alert:
         effect = ""
     else:
         title = (
-            f"Budget “{budget.name}” is used up ({percent}%)"
+            f"Budget “{budget.name}” is used up ({display.count(percent)}%)"
             if exhausted
-            else f"Budget “{budget.name}”: {percent}% used"
+            else f"Budget “{budget.name}”: {display.count(percent)}% used"
         )
         summary = (
             f"The budget “{budget.name}” of {tenant.name} is used up: {used} of {limit}."

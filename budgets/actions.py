@@ -189,7 +189,7 @@ def _save(budget: Budget, *, new: bool) -> None:
 
 def _worded(budget: Budget) -> str:
     envs = ", ".join(budget.envs) or "all environments"
-    at = ", ".join(f"{each} %" for each in budget.thresholds)
+    at = ", ".join(f"{each}%" for each in budget.thresholds)
     return f"{usd_exact(budget.limit)} a month, {budget.enforcement}, {envs}, told at {at}"
 
 

@@ -155,8 +155,8 @@ def _write_crossings(budget: Budget, period: BudgetPeriod, verdict: Verdict, *, 
         ],
         ignore_conflicts=True,
     )
-    told = f"{verdict.told} % of {usd_exact(budget.limit)} is used"
-    passed = [f"{each} %" for each in verdict.crossed[:-1]]
+    told = f"{verdict.told}% of {usd_exact(budget.limit)} is used"
+    passed = [f"{each}%" for each in verdict.crossed[:-1]]
     why = f"{told}. Reached in the same moment and not told: {', '.join(passed)}." if passed else f"{told}."
     decide(budget, Decision.What.CROSSED, why, at=at, spent=period.spent, data_to=period.data_to)
 

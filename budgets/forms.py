@@ -32,14 +32,14 @@ class BudgetForm(ActionForm):
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off", "placeholder": "250.00"}),
     )
     enforcement = forms.ChoiceField(
-        label="At 100 %",
+        label="At 100%",
         choices=[
             (Budget.Enforcement.SOFT, "Tell people; calls go on"),
             (Budget.Enforcement.HARD, "Refuse calls with 402 until the month ends or the limit is raised"),
         ],
         initial=Budget.Enforcement.SOFT,
         widget=forms.RadioSelect,
-        error_messages={"required": "Choose what happens at 100 %."},
+        error_messages={"required": "Choose what happens at 100%."},
     )
     thresholds = forms.CharField(
         label="Tell people at, in percent used",

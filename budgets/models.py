@@ -29,7 +29,7 @@ class Budget(models.Model):
 
     class Enforcement(models.TextChoices):
         SOFT = "soft", "Soft: tell people"
-        HARD = "hard", "Hard: tell people and refuse calls at 100 %"
+        HARD = "hard", "Hard: tell people and refuse calls at 100%"
 
     class Status(models.TextChoices):
         ACTIVE = "active"
@@ -70,7 +70,7 @@ class Budget(models.Model):
 
     @property
     def is_hard(self) -> bool:
-        """Whether calls are refused at 100 %."""
+        """Whether calls are refused at 100%."""
         return self.enforcement == self.Enforcement.HARD
 
     def covers(self, env: str) -> bool:
@@ -153,7 +153,7 @@ class Crossing(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.budget_id} {self.first_day} {self.threshold} % {self.kind}"
+        return f"{self.budget_id} {self.first_day} {self.threshold}% {self.kind}"
 
 
 class Decision(models.Model):

@@ -136,7 +136,7 @@ class Standing:
 
     @property
     def at_limit(self) -> str:
-        """What happens at 100 %."""
+        """What happens at 100%."""
         return effect_at_limit(
             hard=self.budget.is_hard,
             envs=self.budget.envs,

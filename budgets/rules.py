@@ -141,7 +141,7 @@ def checked_amount(text: str, currency: str) -> int:
 
 
 def checked_thresholds(given: Iterable[int | str], *, hard: bool) -> list[int]:
-    """Percent used, rising, each once. A hard budget always tells at 100 %, because calls are refused from there on."""
+    """Percent used, rising, each once. A hard budget always tells at 100%, because calls are refused from there on."""
     found = set()
     for each in given:
         text = str(each).strip().removesuffix("%").strip()
@@ -183,7 +183,7 @@ def projected(spent: int, *, starts_at: datetime, ends_at: datetime, at: datetim
 
 
 def effect_at_limit(*, hard: bool, envs: Collection[str], resets: str, exhausted: bool) -> str:
-    """What happens at 100 %, as a sentence; `resets` is the end of the period as people read it."""
+    """What happens at 100%, as a sentence; `resets` is the end of the period as people read it."""
     where = f"calls in {' and '.join(envs)}" if envs else "all calls"
     if exhausted:
         return (
@@ -192,7 +192,7 @@ def effect_at_limit(*, hard: bool, envs: Collection[str], resets: str, exhausted
             else f"{where.capitalize()} go on: the budget is soft."
         )
     return (
-        f"At 100 %, {where} are refused with 402 until {resets}."
+        f"At 100%, {where} are refused with 402 until {resets}."
         if hard
-        else f"At 100 %, people are told; {where} go on."
+        else f"At 100%, people are told; {where} go on."
     )

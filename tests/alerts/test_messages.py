@@ -133,7 +133,7 @@ def test_a_lower_threshold_says_what_will_happen(tenant):
     mail = by_kind()["email"]
     assert mail.subject == "Budget “First”: 85% used"
     assert "has reached 80% of $0.0001" in mail.text
-    assert "At 100 %, all calls are refused with 402 until 1 Dec 00:00 Asia/Kolkata." in mail.text
+    assert "At 100%, all calls are refused with 402 until 1 Dec 00:00 Asia/Kolkata." in mail.text
     assert len(deliveries()) == 2  # 50 % was crossed in the same moment, and is not told
 
 

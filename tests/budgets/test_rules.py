@@ -103,7 +103,7 @@ def test_the_pace():
 def test_what_happens_at_the_limit_is_said():
     resets = "1 Dec 00:00 UTC"
     assert effect_at_limit(hard=True, envs=["dev"], resets=resets, exhausted=False) == (
-        "At 100 %, calls in dev are refused with 402 until 1 Dec 00:00 UTC."
+        "At 100%, calls in dev are refused with 402 until 1 Dec 00:00 UTC."
     )
     assert effect_at_limit(hard=True, envs=[], resets=resets, exhausted=True) == (
         "Until 1 Dec 00:00 UTC, all calls are refused with 402."
