@@ -24,5 +24,13 @@ class InvalidSettingError(RefusedError):
     """A time zone, currency, environment, expiry or policy that cannot be used."""
 
 
+class AlreadyIssuedError(RefusedError):
+    """The same form was sent again, as by reloading the page that shows the new key. `key_id` is the key it made."""
+
+    def __init__(self, message: str, *, key_id: str) -> None:
+        super().__init__(message)
+        self.key_id = key_id
+
+
 class StatusError(RefusedError):
     """A change that the object's status does not allow, such as enabling a revoked key."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime, time
+from functools import partial
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -91,6 +93,10 @@ class IssueKeyForm(ActionForm):
         required=False,
         help_text="One a line. A denied model stays denied when it is allowed above, too.",
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+    )
+
+    token = forms.CharField(
+        required=False, max_length=64, initial=partial(secrets.token_urlsafe, 16), widget=forms.HiddenInput
     )
 
     def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:

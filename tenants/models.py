@@ -81,10 +81,12 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=64)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    issue_token = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - absent ones are not alike
 
     objects = TenantManager()
 
     class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "issue_token"], name="key_once_per_issue_token")]
         indexes = [models.Index(fields=["tenant", "-created_at", "-id"], name="key_by_tenant")]
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 MODEL = "gpt-4o-mini"
-CLAUDE = "claude-sonnet-4-5"
+CLAUDE = "claude-haiku-4-5"
 PROMPT = "In one sentence: what does an AI gateway do?"
 
 

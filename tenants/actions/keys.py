@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from changes.actor import Actor
 from changes.record import Publish, Topic, record
-from tenants.errors import InvalidSettingError, StatusError
+from tenants.errors import AlreadyIssuedError, InvalidSettingError, StatusError
 from tenants.models import ApiKey, Project, Tenant
 from tenants.rules import clean_environment, clean_expiry, clean_name, clean_patterns
 from tenants.scope import tenant_scope
@@ -40,9 +40,14 @@ def issue_key(
     expires_at: datetime | None = None,
     allowed_models: Iterable[str] = (),
     denied_models: Iterable[str] = (),
+    token: str = "",
     by: Actor,
 ) -> IssuedKey:
-    """Issue a key of a project for one environment. Raises RefusedError."""
+    """Issue a key of a project for one environment. Raises RefusedError.
+
+    A `token` that the caller makes up marks the intention: the same one again raises AlreadyIssuedError, so that a
+    form sent twice makes one key.
+    """
     if project.tenant_id != tenant.id:
         raise InvalidSettingError(
             "This project belongs to another tenant: choose one of this tenant's.", field="project"
@@ -64,11 +69,28 @@ def issue_key(
         allowed_models=clean_patterns(allowed_models, field="allowed_models"),
         denied_models=clean_patterns(denied_models, field="denied_models"),
         created_by=by.id,
+        issue_token=token or None,
     )
     with transaction.atomic():
-        key.save(force_insert=True)
+        _insert(key)
         _record("api_key.issued", key, by=by, after=_described(key))
     return IssuedKey(key, made.text)
+
+
+def _insert(key: ApiKey) -> None:
+    try:
+        with transaction.atomic():
+            key.save(force_insert=True)
+    except IntegrityError as error:
+        with tenant_scope(key.tenant_id):
+            made = ApiKey.objects.filter(issue_token=key.issue_token).first() if key.issue_token else None
+        if made is None:
+            raise
+        raise AlreadyIssuedError(
+            f"“{made.name}” was issued already, and a key is shown only once. If it was not copied, revoke it and "
+            "issue another one.",
+            key_id=made.id,
+        ) from error
 
 
 def disable_key(*, key: ApiKey, by: Actor) -> ApiKey:

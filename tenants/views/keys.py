@@ -10,12 +10,12 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.cache import add_never_cache_headers
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from access.step_up import step_up_required
 from tenants.actions.keys import IssuedKey, disable_key, enable_key, issue_key, revoke_key
-from tenants.errors import RefusedError
+from tenants.errors import AlreadyIssuedError, RefusedError
 from tenants.forms import IssueKeyForm, KeyFilterForm, RevokeForm
 from tenants.gates import api_key_for
 from tenants.http import TenantRequest
@@ -66,6 +66,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@never_cache
 @step_up_required
 def issue(request: HttpRequest) -> HttpResponse:
     """The form of a new key. Its answer, and nothing else ever, shows the key."""
@@ -74,6 +75,9 @@ def issue(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             issued = issue_key(tenant=request.tenant, by=request.actor, **form.arguments())
+        except AlreadyIssuedError as error:
+            messages.info(request, error.message)
+            return redirect("tenants:key", error.key_id)
         except RefusedError as error:
             form.refuse(error)
         else:
@@ -90,9 +94,7 @@ def _issued(request: TenantRequest, issued: IssuedKey) -> HttpResponse:
         "snippets": snippets(issued.text, base_url),
         "sandboxed": not settings.PRODUCTION,
     }
-    response = render(request, "tenants/key_issued.html", context)
-    add_never_cache_headers(response)
-    return response
+    return render(request, "tenants/key_issued.html", context)
 
 
 @require_safe
@@ -104,7 +106,7 @@ def detail(request: HttpRequest, key_id: str) -> HttpResponse:
 
 def _detail(request: TenantRequest, key: ApiKey, form: RevokeForm | None = None) -> HttpResponse:
     context = {"key": key, "form": form or RevokeForm(key=key), "base_url": settings.GATEWAY_URLS.get(key.env, "")}
-    return render(request, "tenants/key.html", context, status=422 if form else 200)
+    return render(request, "tenants/key.html", context)
 
 
 @require_POST

@@ -37,6 +37,7 @@ def test_a_change_waits_is_written_and_is_named_with_its_cause(admin_client, sto
     assert newest.event.kind == "api_key.issued"
     assert newest.actor == str(admin_client.user)
     assert "Up to date" in text(answer)
+    assert f'href="/keys/{newest.event.target_id}"' in answer.content.decode()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from changes.models import AuditEvent, OutboxRow
 from tenants.actions.keys import disable_key, enable_key, issue_key, revoke_key
-from tenants.errors import InvalidNameError, InvalidSettingError, StatusError
+from tenants.errors import AlreadyIssuedError, InvalidNameError, InvalidSettingError, StatusError
 from tenants.models import ApiKey, Tenant
 from tenants.scope import across_tenants, tenant_scope
 from tests.tenants.making import SOMEBODY, issue, make_tenant, project_of
@@ -58,6 +58,18 @@ def test_issuing_is_recorded_and_published():
     assert (event.kind, event.target_id, event.tenant_id) == ("api_key.issued", key.id, tenant.id)
     assert event.after["name"] == "bot"
     assert list(OutboxRow.objects.values_list("topic", "object_id")) == [("key", key.id)]
+
+
+def test_one_intention_makes_one_key_in_each_tenant():
+    ours, theirs = make_tenant("Ours"), make_tenant("Theirs")
+    first = issue(ours, token="the same").key
+    events = AuditEvent.objects.count()
+    with pytest.raises(AlreadyIssuedError, match="was issued already") as refused:
+        issue(ours, token="the same")
+    assert refused.value.key_id == first.id
+    assert AuditEvent.objects.count() == events
+    issue(theirs, token="the same")
+    issue(ours), issue(ours)
 
 
 def test_a_key_that_cannot_be_leaves_nothing_behind():
