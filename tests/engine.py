@@ -15,13 +15,13 @@ START_SECONDS = 60
 
 
 @contextmanager
-def embedded_clickhouse(folder: Path) -> Iterator[int]:
-    """Serve an empty data folder on a free port; the port. Raises RuntimeError when it does not come up."""
+def embedded_clickhouse(folder: Path, **settings: str) -> Iterator[int]:
+    """Serve a data folder on a free port, with further settings. Raises RuntimeError when it does not come up."""
     port = _free_port()
     with (folder / "engine.log").open("w+") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "spend.clickhouse.embedded"],
-            env=os.environ | {"SPENDOPS_DATA": str(folder), "SPENDOPS_CLICKHOUSE_PORT": str(port)},
+            env=os.environ | {"SPENDOPS_DATA": str(folder), "SPENDOPS_CLICKHOUSE_PORT": str(port)} | settings,
             cwd=Path(__file__).resolve().parents[1],
             stdout=log,
             stderr=subprocess.STDOUT,

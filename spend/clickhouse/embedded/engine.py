@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from spend.clickhouse.embedded.statements import quoted
 from wire.env import SettingError
 
 _ERROR = re.compile(r"Code: (\d+)\. ?(.*)", re.DOTALL)
-_UNKNOWN = 1002  # ClickHouse's UNKNOWN_EXCEPTION
+_UNKNOWN, _CANNOT_WRITE = 1002, 75  # ClickHouse's codes: unknown exception, cannot write to a file
 
 
 class EngineError(Exception):
@@ -44,6 +47,9 @@ class Engine:
             ) from error
         self._chdb: Any = chdb
         self._folder = str(folder)
+        self._incoming = folder.with_name(f"{folder.name}.incoming")  # blocks of an INSERT on their way into the engine
+        shutil.rmtree(self._incoming, ignore_errors=True)  # what a killed process left was never acknowledged
+        self._incoming.mkdir(mode=0o700)
         self.version: str = chdb.engine_version
         try:
             self._kept_open = chdb.connect(self._folder)  # the engine lives as long as any connection does
@@ -56,7 +62,7 @@ class Engine:
     def connect(self) -> Connection:
         """A connection of its own for one session. chDB's connections must not be used by two threads at once."""
         try:
-            return Connection(self._chdb.connect(self._folder))
+            return Connection(self._chdb.connect(self._folder), self._incoming)
         except Exception as error:
             raise EngineError.of(error) from error
 
@@ -69,8 +75,9 @@ class Engine:
 class Connection:
     """One session's connection to the engine. Results and rows are bytes in ClickHouse's format Native."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, incoming: Path) -> None:
         self._connection = connection
+        self._incoming = incoming
 
     def run(self, sql: str, form: str = "Native") -> bytes:
         """Run any statement and return its whole result, b"" when it has none."""
@@ -97,12 +104,9 @@ class Connection:
             with suppress(Exception):
                 stream.close()
 
-    def begin_insert(self, sql: str) -> Insert:
-        """Begin an INSERT whose rows follow as blocks; `sql` ends before VALUES."""
-        try:
-            return Insert(self._connection.send_insert(sql, "Native"))
-        except Exception as error:
-            raise EngineError.of(error) from error
+    def begin_insert(self, table: str, columns: str, settings: str) -> Insert:
+        """Begin an INSERT whose rows follow as blocks. `columns` is "(a, b)", or "" for all."""
+        return Insert(self, f"INSERT INTO {table} {columns} {settings}", self._incoming)
 
     def close(self) -> None:
         with suppress(Exception):
@@ -110,23 +114,35 @@ class Connection:
 
 
 class Insert:
-    """An INSERT under way. It takes effect with `finish()`."""
+    """An INSERT under way. It takes effect with `finish()`, or raises and stores nothing of its last block.
 
-    def __init__(self, inserter: Any) -> None:
-        self._inserter = inserter
+    The blocks go through a file that the engine then reads. chDB's own way of pushing blocks (`send_insert`) reports
+    success for rows that the engine refused (a constraint, a failing default), which would lose them in silence.
+    """
+
+    def __init__(self, connection: Connection, into: str, folder: Path) -> None:
+        self._connection = connection
+        self._into = into
+        descriptor, name = tempfile.mkstemp(suffix=".native", dir=folder)
+        self._path = Path(name)
+        self._file = os.fdopen(descriptor, "wb")
 
     def append(self, block: bytes) -> None:
         try:
-            self._inserter.append(block)
-        except Exception as error:
-            raise EngineError.of(error) from error
+            self._file.write(block)
+        except OSError as error:
+            raise EngineError(_CANNOT_WRITE, f"DB::Exception: the block could not be kept: {error}") from error
 
     def finish(self) -> None:
         try:
-            self._inserter.finish()
-        except Exception as error:
-            raise EngineError.of(error) from error
+            self._file.close()
+            self._connection.run(f"{self._into} SELECT * FROM file({quoted(str(self._path))}, 'Native')")  # noqa: S608 - our own path
+        except OSError as error:
+            raise EngineError(_CANNOT_WRITE, f"DB::Exception: the block could not be kept: {error}") from error
+        finally:
+            self.cancel()
 
     def cancel(self) -> None:
-        with suppress(Exception):
-            self._inserter.cancel()
+        with suppress(OSError):
+            self._file.close()
+        self._path.unlink(missing_ok=True)

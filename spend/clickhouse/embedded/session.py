@@ -159,7 +159,7 @@ class Session(socketserver.BaseRequestHandler):
                 continue
             try:
                 if target is None:
-                    target = engine.begin_insert(f"INSERT INTO {insert.table} {insert.columns} {insert.settings}")
+                    target = engine.begin_insert(insert.table, insert.columns, insert.settings)
                 target.append(body)
             except EngineError as error:
                 failure = error
