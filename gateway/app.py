@@ -12,7 +12,10 @@ from gateway.apis.messages import Messages
 from gateway.apis.responses import Responses
 from gateway.arrival import Arrival
 from gateway.auth import Authenticator, Stranger
-from gateway.calls import Calls
+from gateway.calls.admission import Admission
+from gateway.calls.calls import Calls
+from gateway.calls.forwarding import Forwarder
+from gateway.calls.recording import Recorder
 from gateway.catalogue import anthropic_list, models_for, openai_list
 from gateway.config import Settings
 from gateway.health import health
@@ -51,15 +54,12 @@ class Gateway:
         self._upstream = Upstream(settings.timeouts)
         self._refusals = Refusals(self._outbox, settings.env)
         self._auth = Authenticator(self._policies, self._mirror, env=settings.env, pepper=shared.pepper)
+        recorder = Recorder(self._outbox, self._missing, env=settings.env)
         self._calls = Calls(
-            settings,
-            auth=self._auth,
-            mirror=self._mirror,
-            prices=self._prices,
-            missing=self._missing,
-            outbox=self._outbox,
-            upstream=self._upstream,
-            refusals=self._refusals,
+            self._auth,
+            Admission(settings, mirror=self._mirror, prices=self._prices, outbox=self._outbox),
+            Forwarder(self._upstream, recorder, settings.timeouts),
+            self._refusals,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,15 +93,7 @@ class Gateway:
         shape = _shape(request)
         caller = await self._auth.identify(request, arrival.ms)
         if isinstance(caller, Stranger):
-            await self._refusals.refuse(
-                send,
-                arrival,
-                shape,
-                caller.refusal,
-                policy=caller.policy,
-                public_id=caller.public_id,
-                revs=caller.revs,
-            )
+            await self._refusals.turn_away(send, arrival, shape, caller)
             return
         models = models_for(caller.policy, self._prices.book, self._settings.providers, shape)
         body = anthropic_list(models) if shape is Shape.ANTHROPIC else openai_list(models)

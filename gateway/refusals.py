@@ -7,6 +7,7 @@ from contextlib import suppress
 from gateway.answers import send_json
 from gateway.apis.base import Shape
 from gateway.arrival import Arrival
+from gateway.auth import Stranger
 from gateway.errors import error_body
 from gateway.incoming import Send
 from gateway.outbox import PENDING_MOST, Outbox, OutboxUnavailable
@@ -25,6 +26,18 @@ class Refusals:
     def __init__(self, outbox: Outbox, env: str) -> None:
         self._outbox = outbox
         self._env = env
+
+    async def turn_away(self, send: Send, arrival: Arrival, shape: Shape, stranger: Stranger) -> None:
+        """Refuse somebody whose key does not work."""
+        await self.refuse(
+            send,
+            arrival,
+            shape,
+            stranger.refusal,
+            policy=stranger.policy,
+            public_id=stranger.public_id,
+            revs=stranger.revs,
+        )
 
     async def refuse(
         self,

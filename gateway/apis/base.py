@@ -5,7 +5,12 @@ from __future__ import annotations
 from enum import Enum, StrEnum
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 Body = dict[str, Any]
+
+# What decoding raises for a document that is not what it should be: malformed, nested too deep, not UTF-8.
+UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class Shape(StrEnum):

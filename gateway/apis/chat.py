@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.apis.base import NOTHING, Body, Reading, Shape, StreamReader, Verdict
+from gateway.apis.base import NOTHING, UNREADABLE, Body, Reading, Shape, StreamReader, Verdict
 from gateway.apis.usage import OpenAIUsage, openai_units
 
 DONE = b"[DONE]"
@@ -57,7 +57,7 @@ def read_answer(answer: bytes) -> Reading:
     """Read the usage block of a chat completion or an embedding."""
     try:
         found = _decode_answer(answer)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return NOTHING
     units = openai_units(found.usage) if found.usage is not None else None
     return Reading(units, model=found.model or "", service_tier=found.service_tier or "")
@@ -120,7 +120,7 @@ class ChatReader:
             return Verdict.LAST
         try:
             chunk = _decode_chunk(data)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return Verdict.PASS
         self._model = chunk.model or self._model
         self._service_tier = chunk.service_tier or self._service_tier

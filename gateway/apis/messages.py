@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.apis.base import NOTHING, Body, Reading, Shape, StreamReader, Verdict
+from gateway.apis.base import NOTHING, UNREADABLE, Body, Reading, Shape, StreamReader, Verdict
 from gateway.apis.usage import COUNT_MOST, without_zeros
 
 
@@ -72,7 +72,7 @@ class Messages:
     def read(self, answer: bytes) -> Reading:
         try:
             message = _decode_message(answer)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return NOTHING
         return _reading(message.usage, message.model or "")
 
@@ -134,7 +134,7 @@ class MessagesReader:
     def see(self, data: bytes) -> Verdict:
         try:
             event = _decode_event(data)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return Verdict.PASS
         match event.type:
             case "content_block_delta" if event.delta is not None:

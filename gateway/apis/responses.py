@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.apis.base import NOTHING, Body, Reading, Shape, StreamReader, Verdict
+from gateway.apis.base import NOTHING, UNREADABLE, Body, Reading, Shape, StreamReader, Verdict
 from gateway.apis.usage import OpenAIUsage, openai_units
 
 _LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -70,7 +70,7 @@ class Responses:
     def read(self, answer: bytes) -> Reading:
         try:
             return _read(_decode_response(answer))
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return NOTHING
 
     def reader(self, *, hide_usage: bool) -> StreamReader:
@@ -109,7 +109,7 @@ class ResponsesReader:
     def see(self, data: bytes) -> Verdict:
         try:
             event = _decode_event(data)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return Verdict.PASS
         if event.type.endswith(".delta") and event.delta != _ABSENT:
             self._text_bytes += max(len(bytes(event.delta)) - 2, 0)  # without its quotes
@@ -118,7 +118,7 @@ class ResponsesReader:
         elif event.type in _LAST and event.response != _ABSENT:
             try:
                 self._reading = _read(_decode_response(event.response))
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 self._reading = NOTHING
             return Verdict.LAST
         elif event.type == "response.created" and event.response != _ABSENT:
@@ -131,5 +131,5 @@ class ResponsesReader:
     def _note_model(self, response: msgspec.Raw) -> None:
         try:
             self._reading = self._reading._replace(model=_decode_response(response).model or "")
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return

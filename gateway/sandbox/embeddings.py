@@ -8,20 +8,21 @@ import math
 import struct
 from typing import Any
 
-from gateway.sandbox.answers import BadRequest, Body, Whole, model_of
+from gateway.sandbox.answers import BadRequest, Body, Whole, limit_of, model_of
 from gateway.sandbox.text import tokens
 
 _DIMENSIONS = {"text-embedding-3-large": 3072}
 _USUAL_DIMENSIONS = 1536
+_MOST_DIMENSIONS = 4096
 _MOST_INPUTS = 2048
 
 
 def embeddings(body: Body, *, with_usage: bool) -> Whole:
     """Embed one text or many; token numbers are taken too."""
     model = model_of(body)
-    dimensions = body.get("dimensions") or _DIMENSIONS.get(model, _USUAL_DIMENSIONS)
-    if not isinstance(dimensions, int) or not 1 <= dimensions <= 4096:
-        raise BadRequest("dimensions must be a whole number from 1 to 4096")
+    dimensions = limit_of(body, "dimensions") or _DIMENSIONS.get(model, _USUAL_DIMENSIONS)
+    if dimensions > _MOST_DIMENSIONS:
+        raise BadRequest(f"dimensions must be {_MOST_DIMENSIONS} at most")
     inputs = _inputs(body.get("input"))
     encoded = body.get("encoding_format") == "base64"
     data = []

@@ -197,6 +197,25 @@ def test_a_slow_reader_of_a_long_stream_costs_little_memory(make_gateway, provid
     assert event.units == {"requests": 1, "input": 3, "output": 2}
 
 
+def test_a_reader_and_a_provider_that_stall_are_not_waited_for(make_gateway, provider):
+    gateway = make_gateway(
+        SPENDOPS_PROVIDER_OPENAI_BASE_URL=provider.url,
+        SPENDOPS_PROVIDER_OPENAI_API_KEY="sk-x",
+        SPENDOPS_UPSTREAM_IDLE_SECONDS="1",
+    ).start()
+    reader, caller = gateway.issue(), gateway.issue()
+    provider.streams(*[chunk("x" * 16_000)] * 2000, USAGE)  # 32 MB, more than all buffers on the way hold
+    stalled = send_raw(reader, stream=True)
+    event = gateway.one_event(reader)
+    stalled.close()
+    assert (event.status, event.usage_source) == (Status.CANCELLED, UsageSource.ESTIMATED)
+
+    slow = caller.chat("z" * 400, {"x-sandbox-fault": "pace=30"}, stream=True, model="mistral/mistral-small-latest")
+    assert "upstream_timeout" in slow.text
+    event = gateway.one_event(caller)
+    assert (event.status, event.units["input"]) == (Status.INTERRUPTED, 100)
+
+
 # -- the splitter, by itself -------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,100 @@
+"""Everything that is checked before a call goes out."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.apis.base import UNREADABLE, Api, Body
+from gateway.arrival import Arrival
+from gateway.attribution import attribution
+from gateway.auth import Caller
+from gateway.calls.call import Call, Refused
+from gateway.config import Settings
+from gateway.incoming import BodyTooLarge, Incoming, Receive, read_body
+from gateway.mirror import Mirror
+from gateway.outbox import Outbox
+from gateway.pricebook import Prices
+from gateway.providers.registry import choose
+from gateway.refusals import MODEL_LONGEST
+from gateway.rules import Asked, Refusal, block_refusal, model_refusal
+from wire.events import Denied
+from wire.prices import PriceBook
+
+
+class Admission:
+    """Reads a request and decides whether it may be forwarded."""
+
+    def __init__(self, settings: Settings, *, mirror: Mirror, prices: Prices, outbox: Outbox) -> None:
+        self._settings = settings
+        self._mirror = mirror
+        self._prices = prices
+        self._outbox = outbox
+
+    async def admit(
+        self, api: Api, request: Incoming, receive: Receive, arrival: Arrival, caller: Caller
+    ) -> Call | Refused:
+        """The call that a known caller makes, or why it is refused. Raises CallerGone."""
+        try:
+            body, problem = _parsed(request, await read_body(request, receive, self._settings.body_most))
+        except BodyTooLarge:
+            limit = self._settings.body_most // 2**20
+            return Refused(
+                Refusal(Denied.BODY_TOO_LARGE, f"The request is larger than {limit} MiB, the most taken here.")
+            )
+        asked = body.get("model", "") if not problem else ""
+        refusal = block_refusal(caller.policy, caller.tenant, now=arrival.ms)
+        if refusal is not None:
+            return Refused(refusal, asked)
+        problem = problem or api.problem(body) or ""
+        if problem:
+            return Refused(Refusal(Denied.BODY_INVALID, problem), asked)
+        book = await self._book(caller)
+        choice = choose(api, asked, self._settings.providers, book)
+        refusal = model_refusal(caller.policy, Asked(choice.name, choice.model, _substitutes(body)))
+        if refusal is not None:
+            return Refused(refusal, choice.model)
+        if choice.provider is None:
+            refusal = Refusal(Denied.PROVIDER_UNKNOWN, f"The provider {choice.name} is not set up here.")
+            return Refused(refusal, choice.model)
+        if caller.policy.pricing.min_version > (book.version if book else 0):
+            refusal = Refusal(Denied.POLICY_UNAVAILABLE, "This key's prices have not arrived yet. Try again shortly.")
+            return Refused(refusal, choice.model)
+        if not self._outbox.ready:
+            refusal = Refusal(Denied.OUTBOX_UNAVAILABLE, "Calls cannot be recorded at present. Try again shortly.")
+            return Refused(refusal, choice.model)
+        put_down_to = attribution(request, body, api.shape, caller.policy.tags)
+        streamed = api.streamed(body)
+        hide_usage = streamed and choice.provider.kind.asks_usage and api.ask_usage(body)
+        body["model"] = choice.model
+        return Call(arrival, api, caller, choice.provider, choice.model, body, book, put_down_to, streamed, hide_usage)
+
+    async def _book(self, caller: Caller) -> PriceBook | None:
+        """The prices in force, looked for once more when this key needs newer ones."""
+        if caller.policy.pricing.min_version > self._prices.version:
+            await self._mirror.refresh()
+        return self._prices.book
+
+
+def _parsed(request: Incoming, raw: bytes) -> tuple[Body, str]:
+    """The body as an object with a model, or what is wrong with it."""
+    encoding = request.header(b"content-encoding").lower()
+    if encoding not in ("", "identity"):
+        return {}, f"The body is compressed ({encoding[:20]}): send it as plain JSON."
+    try:
+        body = msgspec.json.decode(raw)
+    except UNREADABLE as error:
+        return {}, f"The body is not JSON: {error}."
+    if not isinstance(body, dict):
+        return {}, "The body must be a JSON object."
+    model = body.get("model")
+    if not isinstance(model, str) or not model.strip():
+        return {}, "The body must name a model, as a text in the field 'model'."
+    if len(model) > MODEL_LONGEST or not model.isprintable():
+        return {}, f"A model's name has {MODEL_LONGEST} printable characters at most."
+    return body, ""
+
+
+def _substitutes(body: Body) -> tuple[str, ...]:
+    """Models that a router may use instead of the one asked for (OpenRouter's `models`)."""
+    models = body.get("models")
+    return tuple(model for model in models if isinstance(model, str)) if isinstance(models, list) else ()

@@ -1,0 +1,106 @@
+"""What is kept of a forwarded call: metered, priced, stored durably before its last byte goes."""
+
+from __future__ import annotations
+
+import time
+
+from gateway.calls.call import Call, Ending
+from gateway.estimate import estimated_units
+from gateway.meter import Metered, meter
+from gateway.missing import MissingModels
+from gateway.outbox import Outbox, OutboxUnavailable
+from wire.documents import SCHEMA, Missing
+from wire.events import Status, UsageEvent, UsageSource, encode
+from wire.prices import tier_named
+from wire.queues.base import USAGE
+
+
+class Recorder:
+    """Turns calls into usage events."""
+
+    def __init__(self, outbox: Outbox, missing: MissingModels, *, env: str) -> None:
+        self._outbox = outbox
+        self._missing = missing
+        self._env = env
+
+    async def record(self, call: Call, ending: Ending) -> Metered | None:
+        """Meter a forwarded call and store its event; returns when it is durable, with None when it is not yet."""
+        metered = _metered(call, ending)
+        now = time.perf_counter()
+        policy = call.caller.policy
+        event = UsageEvent(
+            event_id=call.arrival.event_id,
+            ts=call.arrival.ms,
+            env=self._env,
+            tenant=policy.tenant,
+            project=policy.project,
+            key=policy.key,
+            end_user=call.put_down_to.end_user,
+            tags=call.put_down_to.tags,
+            tier=policy.tier,
+            route=call.api.path,
+            provider=call.provider.name,
+            model_asked=call.model,
+            model_priced=metered.model_priced,
+            units=metered.units,
+            price_version=metered.price_version,
+            cost=metered.cost,
+            charge=metered.cost,
+            usage_source=metered.source,
+            service_tier=tier_named(ending.reading.service_tier, ending.reading.speed),
+            credential=call.provider.credential,
+            upstream_request_id=ending.upstream_request_id,
+            status=ending.status,
+            http_status=ending.http_status,
+            ttfb_ms=call.arrival.since(ending.began or now),
+            duration_ms=call.arrival.since(now),
+            streamed=call.streamed,
+            request_id=call.arrival.request_id,
+        )
+        stored = self._outbox.put(USAGE, encode(event))
+        if not metered.known and ending.status is Status.OK:
+            self._flag_missing(call, metered)
+        try:
+            await stored
+        except OutboxUnavailable:
+            return None
+        return metered
+
+    def _flag_missing(self, call: Call, metered: Metered) -> None:
+        self._missing.flag(
+            Missing(
+                schema=SCHEMA,
+                env=self._env,
+                provider=call.provider.name,
+                model=call.model,
+                first_seen=call.arrival.ms,
+                tenant=call.caller.policy.tenant,
+                event_id=call.arrival.event_id,
+            ),
+            price_version=metered.price_version,
+        )
+
+
+def _metered(call: Call, ending: Ending) -> Metered:
+    """What a call used: the provider's count, an honest estimate where there is none, nothing where nothing was used.
+
+    An answer that is an error of the provider's own has no units at all, not even the request, so that it costs
+    nothing whatever the model's prices are.
+    """
+    reading = ending.reading
+    source = UsageSource.PROVIDER
+    units: dict[str, int] = {}
+    if ending.used and reading.units is not None and reading.exact:
+        units = reading.units
+    elif ending.used:
+        source = UsageSource.ESTIMATED
+        units = estimated_units(reading.units, call.body, ending.generated_bytes)
+    return meter(
+        call.book,
+        provider=call.provider.name,
+        asked=call.model,
+        reading=reading,
+        units=units,
+        source=source,
+        at_ms=call.arrival.ms,
+    )
