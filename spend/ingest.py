@@ -25,7 +25,7 @@ from wire.units import INPUT_TOKENS, input_tokens, output_tokens
 logger = structlog.get_logger(__name__)
 
 CACHED = frozenset(name for name in INPUT_TOKENS if name.endswith("cache_read"))
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _EARLIEST, _LATEST = 946_684_800_000, 4_102_444_800_000  # the years 2000 to 2099, Unix ms
 _MOST_PICO = 10**26 * PICO_PER_USD  # of a Decimal(38, 12)
 _MOST_UNITS = 2**53

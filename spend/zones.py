@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 
@@ -27,7 +27,7 @@ class Calendar:
     """The days of one time zone. Moments are Unix ms."""
 
     def __init__(self, zone: str) -> None:
-        """Raises OSError or ValueError when there is no such zone."""
+        """Raises ZoneInfoNotFoundError, OSError or ValueError when there is no such zone."""
         self.zone = zone
         self._zone = ZoneInfo(zone)
         self._latest = (date.min, 0, 0)  # events come in the order of time: most are on the day of the one before
@@ -59,7 +59,7 @@ def calendar(zone: str) -> Calendar:
     """The calendar of a zone; that of UTC, and a line in the log, when there is no such zone."""
     try:
         return Calendar(zone)
-    except (OSError, ValueError):
+    except (ZoneInfoNotFoundError, OSError, ValueError):
         log.warning("a time zone is not known; its days are counted in UTC", zone=zone)
         return Calendar("UTC")
 
