@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from clickhouse_driver import Client
@@ -52,7 +53,8 @@ class _Closing:
 
 
 def test_it_speaks_clickhouse(client):
-    rows, columns = client.execute("SELECT 1 AS one, %(text)s AS text", {"text": "it's \\ 1"}, with_column_types=True)
+    asked = "SELECT 1 AS one, %(text)s AS text"
+    rows, columns = client.execute(asked, {"text": "it's \\ 1"}, with_column_types=True)
     assert rows == [(1, "it's \\ 1")]
     assert columns == [("one", "UInt8"), ("text", "String")]
     assert client.connection.ping()
@@ -198,8 +200,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path):
         with embedded_clickhouse(tmp_path) as port, contextlib.closing(_Closing(port)) as own:
             own.client.execute("CREATE DATABASE IF NOT EXISTS trial ENGINE = Atomic")
             own.client.execute("CREATE TABLE IF NOT EXISTS trial.kept (n UInt64) ENGINE = MergeTree ORDER BY n")
-            pid = int(own.client.execute("SELECT 1") and _pid_of(port))
-            killer = threading.Timer(0.4, os.kill, (pid, signal.SIGKILL))
+            killer = threading.Timer(0.4, os.kill, (_pid_of(port), signal.SIGKILL))
             killer.start()
             with contextlib.suppress(driver_errors.Error, EOFError, OSError):
                 for batch in range(10_000):
@@ -216,11 +217,11 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path):
 def _pid_of(port: int) -> int:
     """The process that listens on a port of ours, found by its open socket."""
     wanted = f":{port:04X}"
-    with open("/proc/net/tcp") as table:
-        inode = next(line.split()[9] for line in table if line.split()[1].endswith(wanted) and line.split()[3] == "0A")
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    socket_name = next(f"socket:[{line[9]}]" for line in lines if line[1].endswith(wanted) and line[3] == "0A")
+    for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            for descriptor in os.listdir(f"/proc/{pid}/fd"):
-                if os.readlink(f"/proc/{pid}/fd/{descriptor}") == f"socket:[{inode}]":
-                    return int(pid)
+            for descriptor in (folder / "fd").iterdir():
+                if str(descriptor.readlink()) == socket_name:
+                    return int(folder.name)
     raise AssertionError(f"nobody listens on {port}")
