@@ -101,13 +101,14 @@ def open_period(budget: Budget, *, at: datetime, by: Actor) -> BudgetPeriod:
         return period
     # The tenant moved to another zone: its days begin at other moments now, and only one period may hold at a time.
     others = BudgetPeriod.objects.filter(budget=budget, ends_at__gt=at, starts_at__lte=at).exclude(pk=period.pk)
+    blocked = others.filter(exhausted_at__isnull=False).exists()
     others.update(ends_at=at, revision=F("revision") + 1)
     if made:
         _end_previous(budget, period, at=at, by=by)
-        return period
-    BudgetPeriod.objects.filter(pk=period.pk).update(**_moments(bounds), revision=F("revision") + 1)
-    period.refresh_from_db()
-    if period.exhausted_at and budget.is_hard:
+    else:
+        BudgetPeriod.objects.filter(pk=period.pk).update(**_moments(bounds), revision=F("revision") + 1)
+        period.refresh_from_db()
+    if budget.is_hard and (blocked or period.exhausted_at):
         _record_block(budget, period, "budget.block_corrected", by=by)
     return period
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -177,6 +177,27 @@ def test_a_tenant_that_moves_to_another_zone_keeps_one_period(tenant, ledger):
     assert published() == [f"tenant:{tenant.id}"]
     with across_tenants("a test counts"):
         assert BudgetPeriod.objects.filter(budget=budget).count() == 1
+
+
+def test_a_tenant_that_moves_back_into_last_month_has_last_months_budget(tenant, ledger):
+    edge = datetime(2026, 11, 30, 19, tzinfo=UTC)  # December in India, November in New York
+    budget = make_budget(tenant, now=edge)
+    ledger.pico[budget.id] = 10**12
+    evaluate(edge, read=ledger)
+    assert period_of(budget).first_day.isoformat() == "2026-12-01"
+    change_tenant(tenant=tenant, name=tenant.name, time_zone="America/New_York", currency="USD", by=SOMEBODY)
+    published()
+    ledger.pico[budget.id] = 0
+    later = edge + timedelta(seconds=5)
+    evaluate(later, read=ledger)
+    assert [window.first.isoformat() for window in ledger.asked[-1]] == ["2026-11-01"]
+    assert tenant_block(tenant.id, "dev", now=later) is None
+    assert published() == [f"tenant:{tenant.id}"]
+    # December comes again, with the bounds that it has there
+    evaluate(datetime(2026, 12, 1, 5, tzinfo=UTC), read=ledger)
+    december = period_of(budget)
+    assert (december.first_day.isoformat(), december.time_zone) == ("2026-12-01", "America/New_York")
+    assert december.starts_at == datetime(2026, 12, 1, 5, tzinfo=UTC)
 
 
 def test_while_clickhouse_is_away_nothing_changes_and_the_outage_is_written_once(tenant, ledger):
