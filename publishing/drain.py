@@ -21,7 +21,7 @@ from publishing.backoff import delay
 from publishing.models import KvEntry
 from publishing.namespace import Namespace
 from wire.documents import PRICING_BLOB, PRICING_VERSION
-from wire.kv.base import Outcome, Write
+from wire.kv.base import Entry, Outcome, Write
 
 log = structlog.get_logger(__name__)
 
@@ -103,18 +103,18 @@ def _claim(env: str, *, versions: bool) -> list[KvEntry]:
 def _send(namespace: Namespace, entries: list[KvEntry]) -> Drained:
     writes = [Write(entry.key, entry.rev, None if entry.body is None else bytes(entry.body)) for entry in entries]
     try:
-        outcomes = namespace.write(writes)
+        outcomes = list(zip(entries, namespace.write(writes), strict=True))
+        taken = [entry for entry, outcome in outcomes if outcome is not Outcome.STALE]
+        stale = [(entry, namespace.entry(entry.key)) for entry, outcome in outcomes if outcome is Outcome.STALE]
     except Exception as error:  # whatever the store raises: whether it took the writes is not known, so they come again
         text = f"{type(error).__name__}: {error}"[:500]
         log.warning("Publishing failed", env=namespace.env, entries=len(entries), error=text)
         KvEntry.objects.filter(pk__in=_pks(entries)).update(error=text)
         namespace.close()
         return Drained(failed=len(entries))
-    taken = [entry for entry, outcome in zip(entries, outcomes, strict=True) if outcome is not Outcome.STALE]
-    stale = [entry for entry, outcome in zip(entries, outcomes, strict=True) if outcome is Outcome.STALE]
     _mark_published(taken)
-    for entry in stale:
-        _outrun(namespace, entry)
+    for entry, held in stale:
+        _outrun(namespace.env, entry, held)
     log.info("Published", env=namespace.env, entries=len(taken), overtaken=len(stale))
     return Drained(published=len(taken))
 
@@ -138,9 +138,8 @@ def _mark_published(entries: Iterable[KvEntry]) -> None:
             KvEntry.objects.filter(**behind).update(published_rev=rev, published_at=now)
 
 
-def _outrun(namespace: Namespace, entry: KvEntry) -> None:
+def _outrun(env: str, entry: KvEntry, held: Entry | None) -> None:
     """The store holds a newer rev than SQL, as after SQL was restored from a backup. SQL is the truth: go past it."""
-    held = namespace.entry(entry.key)
     if held is None or held.rev < entry.rev:
         return  # gone meanwhile: the entry stays unpublished and is sent again
     rev = held.rev + 1
@@ -149,7 +148,7 @@ def _outrun(namespace: Namespace, entry: KvEntry) -> None:
         rev=rev, body=_with_rev(entry, rev), updated_at=now, next_at=now, attempts=0
     )
     if raised:
-        log.warning("The store was ahead of SQL", env=namespace.env, key=entry.key, held=held.rev, rev=rev)
+        log.warning("The store was ahead of SQL", env=env, key=entry.key, held=held.rev, rev=rev)
 
 
 def _with_rev(entry: KvEntry, rev: int) -> bytes | None:
