@@ -56,7 +56,7 @@ class Settings:
         default = Timeouts()
         return cls(
             env=environment,
-            host=env.text("SPENDOPS_GATEWAY_HOST", "127.0.0.1"),
+            host=env.text("SPENDOPS_BIND", "127.0.0.1"),
             port=env.port(port_setting, 8101 + shared.environments.index(environment)),
             port_setting=port_setting,
             shared=shared,

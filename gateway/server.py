@@ -28,7 +28,7 @@ def listen(host: str, port: int, *, setting: str) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             problem = "is taken by another program: stop that one or set another port"
         else:
-            problem = f"cannot be used on {host} ({error.strerror}): set another port or SPENDOPS_GATEWAY_HOST"
+            problem = f"cannot be used on {host} ({error.strerror}): set another port or SPENDOPS_BIND"
         raise SettingError(f"{setting}={port}: the port {problem}.") from error
     return listener
 
@@ -44,6 +44,7 @@ def serve(app: Callable[..., Any], listener: socket.socket, *, drain_seconds: in
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here depends on the address of a caller, and anybody can write that header
         timeout_graceful_shutdown=drain_seconds,
         timeout_keep_alive=75,
         backlog=_BACKLOG,

@@ -36,7 +36,7 @@ def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         ({"SPENDOPS_PROVIDER_OPENAI_API_KEY": "sk-a b"}, "SPENDOPS_PROVIDER_OPENAI_API_KEY"),
         ({"SPENDOPS_KV": "memcached"}, "SPENDOPS_KV='memcached' is not known"),
         ({"SPENDOPS_DATA": "/proc/nowhere"}, "SPENDOPS_DATA="),
-        ({"SPENDOPS_GATEWAY_HOST": "203.0.113.7"}, "SPENDOPS_GATEWAY_PORT_DEV="),
+        ({"SPENDOPS_BIND": "203.0.113.7"}, "SPENDOPS_GATEWAY_PORT_DEV="),
     ],
 )
 def test_a_setting_that_cannot_be_used_stops_the_start_with_a_sentence(tmp_path, settings, says):
