@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from access.gates import public
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from access.gates import public
 
 
 @public

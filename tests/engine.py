@@ -17,6 +17,13 @@ START_SECONDS = 60
 @contextmanager
 def embedded_clickhouse(folder: Path, **settings: str) -> Iterator[int]:
     """Serve a data folder on a free port, with further settings. Raises RuntimeError when it does not come up."""
+    with clickhouse_process(folder, **settings) as (port, _):
+        yield port
+
+
+@contextmanager
+def clickhouse_process(folder: Path, **settings: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """The same for tests that kill it: the port, and the process."""
     port = _free_port()
     with (folder / "engine.log").open("w+") as log:
         process = subprocess.Popen(
@@ -28,7 +35,7 @@ def embedded_clickhouse(folder: Path, **settings: str) -> Iterator[int]:
         )
         try:
             _wait_for(port, process, log.name)
-            yield port
+            yield port, process
         finally:
             process.terminate()
             process.wait(timeout=30)

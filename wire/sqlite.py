@@ -33,7 +33,7 @@ def open_database(path: Path, *, schema: str, durable: bool) -> sqlite3.Connecti
 
 @contextmanager
 def immediate(connection: sqlite3.Connection) -> Iterator[None]:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK. Under WAL a read that turns into a write fails at once: begin as a writer."""
+    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK: under WAL a read that turns into a write would fail at once."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -4,36 +4,34 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='DirtyDay',
+            name="DirtyDay",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tenant_id', models.CharField(max_length=64)),
-                ('day', models.DateField()),
-                ('since_ms', models.BigIntegerField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("tenant_id", models.CharField(max_length=64)),
+                ("day", models.DateField()),
+                ("since_ms", models.BigIntegerField()),
             ],
             options={
-                'indexes': [models.Index(fields=['since_ms'], name='dirty_day_by_age')],
+                "indexes": [models.Index(fields=["since_ms"], name="dirty_day_by_age")],
             },
         ),
         migrations.CreateModel(
-            name='UnpricedModel',
+            name="UnpricedModel",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('provider', models.CharField(max_length=400)),
-                ('model', models.CharField(max_length=400)),
-                ('first_seen', models.DateTimeField()),
-                ('envs', models.JSONField(default=list)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("provider", models.CharField(max_length=400)),
+                ("model", models.CharField(max_length=400)),
+                ("first_seen", models.DateTimeField()),
+                ("envs", models.JSONField(default=list)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('provider', 'model'), name='unpriced_model_once')],
+                "constraints": [models.UniqueConstraint(fields=("provider", "model"), name="unpriced_model_once")],
             },
         ),
     ]

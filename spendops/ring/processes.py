@@ -37,12 +37,12 @@ def processes(env: Env | None = None) -> list[Process]:
     bind = env.text("SPENDOPS_BIND", "127.0.0.1")
     found: list[Process] = []
     if settings.CLICKHOUSE_EMBEDDED:
-        command = (PYTHON, "-m", "spend.clickhouse.embedded")
-        found.append(Process(ENGINE, command, settings.CLICKHOUSE_PORT, "SPENDOPS_CLICKHOUSE_PORT"))
+        engine = (PYTHON, "-m", "spend.clickhouse.embedded")
+        found.append(Process(ENGINE, engine, settings.CLICKHOUSE_PORT, "SPENDOPS_CLICKHOUSE_PORT"))
     if env.flag("SPENDOPS_SANDBOX", default=not settings.PRODUCTION):
         port = env.port("SPENDOPS_SANDBOX_PORT", 8190)
-        command = (PYTHON, "-m", "gateway.sandbox")
-        found.append(Process("sandbox", command, port, "SPENDOPS_SANDBOX_PORT", f"http://127.0.0.1:{port}/health"))
+        sandbox = (PYTHON, "-m", "gateway.sandbox")
+        found.append(Process("sandbox", sandbox, port, "SPENDOPS_SANDBOX_PORT", f"http://127.0.0.1:{port}/health"))
     for name, port in settings.GATEWAY_PORTS.items():
         command = (PYTHON, "-m", "gateway", "--env", name)
         setting = f"SPENDOPS_GATEWAY_PORT_{name.upper()}"

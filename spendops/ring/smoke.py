@@ -17,11 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 MODEL = "gpt-4o-mini"
-CLAUDE = "claude-sonnet-4-5"
+CLAUDE = "claude-haiku-4-5"
 LIMIT = "0.0001"
 PROMPT = "In one sentence: what does an AI gateway do?"
 TOKENS = 64
@@ -217,23 +218,34 @@ def _anthropic_call(smoke: Smoke, say: Callable[[str], None]) -> None:
         model=CLAUDE, max_tokens=TOKENS, messages=[{"role": "user", "content": PROMPT}]
     )
     usage = answer.parse().usage
-    cost = Decimal(usage.input_tokens * 3_000_000 + usage.output_tokens * 15_000_000).scaleb(-12)
+    cost = Decimal(usage.input_tokens * 1_000_000 + usage.output_tokens * 5_000_000).scaleb(-12)
     _expect(
         Decimal(answer.headers["x-spendops-cost"]) == cost,
         f"receipt says {answer.headers['x-spendops-cost']}, not {cost}",
     )
     smoke.calls[answer.headers["x-spendops-event"]] = cost
-    say(f"{usage.input_tokens} × 3,000,000 + {usage.output_tokens} × 15,000,000 pico-USD = ${cost:f}")
+    say(f"{usage.input_tokens} × 1,000,000 + {usage.output_tokens} × 5,000,000 pico-USD = ${cost:f}")
 
 
 def _usage_rows(smoke: Smoke, say: Callable[[str], None]) -> None:
-    from spend.queries.requests import request_by_id
-
-    for event, cost in smoke.calls.items():
-        _wait(lambda event=event: request_by_id(smoke.tenant, event) is not None, 15, f"event {event} in ClickHouse")
-        row = request_by_id(smoke.tenant, event)
-        _expect(row is not None and row.cost == cost, f"event {event} has cost {row and row.cost}, not {cost}")
+    _expect_rows(smoke, smoke.calls, seconds=15)
     say(f"{len(smoke.calls)} of {len(smoke.calls)}")
+
+
+def _expect_rows(smoke: Smoke, calls: dict[str, Decimal | None], *, seconds: float) -> None:
+    """Every call must stand in ClickHouse with exactly its cost."""
+    from spend.queries.requests import RequestRow, request_by_id
+
+    for event, cost in calls.items():
+        found: list[RequestRow] = []
+
+        def stored(event: str = event, found: list[RequestRow] = found) -> bool:
+            row = request_by_id(smoke.tenant, event)
+            found.extend([row] if row else [])
+            return row is not None
+
+        _wait(stored, seconds, f"event {event} in ClickHouse")
+        _expect(found[0].cost == cost, f"event {event} has cost {found[0].cost}, not {cost}")
 
 
 def _spend_query(smoke: Smoke, say: Callable[[str], None]) -> None:
@@ -313,8 +325,6 @@ def _kills(smoke: Smoke, say: Callable[[str], None]) -> None:
     """Call without pause while each process is killed in turn; every call that was answered must be counted."""
     import openai
 
-    from spend.queries.requests import request_by_id
-
     answered: dict[str, Decimal | None] = {}
     stop = threading.Event()
 
@@ -334,19 +344,19 @@ def _kills(smoke: Smoke, say: Callable[[str], None]) -> None:
         for name in smoke.ring.processes:
             pid = smoke.ring.pid(name)
             os.kill(pid, signal.SIGKILL)
-            _wait(lambda name=name, pid=pid: smoke.ring.pid(name) not in (0, pid), 30, f"{name} to be started again")
-            smoke.ring.wait_up(name)
-            before = len(answered)
-            _wait(lambda before=before: len(answered) > before + 3, 30, f"calls to pass after {name} was killed")
+            smoke.ring.wait_restarted(name, pid)
+            enough = len(answered) + 3
+            _wait(partial(_at_least, answered, enough), 30, f"calls to pass after {name} was killed")
     finally:
         stop.set()
         thread.join()
-    for event, cost in answered.items():
-        _wait(lambda event=event: request_by_id(smoke.tenant, event) is not None, 90, f"event {event} in ClickHouse")
-        row = request_by_id(smoke.tenant, event)
-        _expect(row is not None and row.cost == cost, f"event {event} has cost {row and row.cost}, not {cost}")
+    _expect_rows(smoke, answered, seconds=60)
     smoke.calls |= answered
     say(f"{len(smoke.ring.processes)} processes killed, {len(answered)} calls answered, 0 lost")
+
+
+def _at_least(answered: dict[str, Decimal | None], enough: int) -> bool:
+    return len(answered) >= enough
 
 
 def _revoked(smoke: Smoke, say: Callable[[str], None]) -> None:

@@ -100,7 +100,9 @@ def _run(found: list[Any], *, demo: bool) -> int:
         )
         start_everything(ring)
         if demo:
-            print(f"✓ {manage('make_demo')}", flush=True)
+            from spendops.ring.demo import make_demo  # models can be imported once Django is set up
+
+            print(f"✓ {make_demo()}", flush=True)
         ports = "  ".join(f"gateway {name} :{port}" for name, port in settings.GATEWAY_PORTS.items())
         print(f"✓ web :{settings.WEB_PORT}  {ports}")
         _say_ready()

@@ -98,6 +98,11 @@ class Ring:
         """The process id; 0 while it is down."""
         return int(self._rpc.getProcessInfo(self._full_name(name))["pid"])
 
+    def wait_restarted(self, name: str, pid: int) -> None:
+        """Wait until a process that died as `pid` runs again."""
+        wait_until(lambda: self.pid(name) not in (0, pid), START_SECONDS, f"{name} was not started again")
+        self.wait_up(name)
+
     def down(self) -> list[str]:
         """The processes that do not run just now."""
         return [each["name"] for each in self._rpc.getAllProcessInfo() if each["statename"] != "RUNNING"]
@@ -127,7 +132,8 @@ class Ring:
         folder = str(self._folder).replace("%", "%%")
         parts = [
             f"[unix_http_server]\nfile={folder}/rpc.sock\nchmod=0700",
-            "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
+            "[rpcinterface:supervisor]\n"
+            "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
             f"[supervisord]\nlogfile={self.logs}/supervisor.log\nlogfile_maxbytes=5MB\nlogfile_backups=1\n"
             f"pidfile={folder}/supervisord.pid\nnodaemon=true\nloglevel=info"
             + ("\nuser=root" if os.getuid() == 0 else ""),

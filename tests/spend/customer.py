@@ -13,11 +13,11 @@ from django.utils import timezone
 from changes.actor import Actor
 from spend.ingest import store_denials, store_usage
 from spend.rollup import recount
+from spendops.ring.believable import Caller, event_id_at
 from tenants.actions.keys import issue_key
 from tenants.actions.projects import create_project
 from tenants.models import ApiKey, Project, Tenant
 from tenants.scope import tenant_scope
-from tests.spend.seeding import Caller, event_id_at
 from wire.events import DenialEvent, UsageEvent
 
 SOMEBODY = Actor("user", "u_somebody0001", role="tenant_admin", request_id="request-0001")
@@ -118,7 +118,7 @@ class Customer:
         return event
 
     def believable_callers(self) -> list[Caller]:
-        """Keys of several projects that are used as people use them; for `tests.spend.seeding`."""
+        """Keys of several projects that are used as people use them; for `spendops.ring.believable`."""
         projects: dict[str, Project] = {}
         callers = []
         for name, key, env, *use in BELIEVABLE:

@@ -66,7 +66,8 @@ def test_it_speaks_clickhouse(client):
 def test_all_our_types_go_in_and_come_out(client):
     client.execute("DROP TABLE IF EXISTS trial.types")
     client.execute(
-        "CREATE TABLE trial.types (id UUID, at DateTime64(3, 'UTC'), day Date, name LowCardinality(String), note String,"
+        "CREATE TABLE trial.types (id UUID, at DateTime64(3, 'UTC'), day Date, name LowCardinality(String),"
+        " note String,"
         " units Map(LowCardinality(String), UInt64), tags Map(LowCardinality(String), String),"
         " cost Nullable(Decimal(38, 12)), flag Bool, small UInt16, list Array(Tuple(a String, b Nullable(Int32))))"
         " ENGINE = MergeTree ORDER BY id"

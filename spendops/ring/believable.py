@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -41,16 +41,28 @@ def event_id_at(at: datetime, dice: random.Random) -> str:
 
 
 def usage(
-    callers: Sequence[Caller], book: PriceBook, *, until: datetime, days: int, seed: int = 11
+    callers: Sequence[Caller],
+    book: PriceBook,
+    *,
+    until: datetime,
+    days: int,
+    seed: int = 11,
+    spikes: Mapping[str, tuple[int, float]] | None = None,
 ) -> list[UsageEvent]:
-    """The usage events of some days, the last of which ends at `until`, oldest first."""
+    """The usage events of some days, the last of which ends at `until`, oldest first. Use grows from week to week.
+
+    `spikes` says of a key how many days ago it was called how many times as often as usual.
+    """
     dice = random.Random(seed)
     events = []
     for caller in callers:
         for ago in range(days):
             begin = (until - timedelta(days=ago)).replace(hour=0, minute=0, second=0, microsecond=0)
             busy = caller.weekends if begin.weekday() >= 5 else 1.0
-            for _ in range(round(caller.a_day * busy * dice.uniform(0.8, 1.2))):
+            growth = 1 - 0.035 * (ago // 7)
+            spike_day, times = (spikes or {}).get(caller.key, (-1, 1.0))
+            often = busy * max(0.3, growth) * (times if ago == spike_day else 1.0)
+            for _ in range(round(caller.a_day * often * dice.uniform(0.85, 1.15))):
                 hour = min(23.9, max(0.0, dice.choice((dice.gauss(10, 2), dice.gauss(15, 2.5)))))
                 at = begin + timedelta(hours=hour, milliseconds=dice.randrange(1000))
                 if at <= until:
@@ -63,8 +75,8 @@ def denials(callers: Sequence[Caller], *, until: datetime, number: int, seed: in
     dice = random.Random(seed)
     reasons = [
         (Denied.BUDGET_EXHAUSTED, 402),
-        (Denied.RATE_LIMITED, 429),
-        (Denied.RATE_LIMITED, 429),
+        (Denied.KEY_EXPIRED, 401),
+        (Denied.BODY_TOO_LARGE, 413),
         (Denied.MODEL_NOT_ALLOWED, 403),
         (Denied.KEY_REVOKED, 401),
     ]
