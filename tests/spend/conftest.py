@@ -10,19 +10,22 @@ from pathlib import Path
 import pytest
 
 from spend.consumer import DenialConsumer, UsageConsumer
+from spend.ingest import store_usage
 from spend.rollup import recount
 from tenants.models import Tenant
+from wire.config import Config
 from wire.events import DenialEvent, UsageEvent, encode
-from wire.queues.base import DENIALS, USAGE, Limits
-from wire.queues.embedded import EmbeddedQueue
+from wire.queues.base import DENIALS, USAGE, Limits, Queue
 
 
 class Queues:
-    """The queues of a data folder of the test's own, and consumers of them."""
+    """The queues of a data folder of the test's own, as a gateway holds them, and consumers, which open their own."""
 
-    def __init__(self, usage: dict[str, EmbeddedQueue], denials: dict[str, EmbeddedQueue]) -> None:
-        self.usage = usage
-        self.denials = denials
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._opened: list[Queue] = []
+        self.usage = self._open(USAGE)
+        self.denials = self._open(DENIALS)
 
     def send(self, *events: UsageEvent | DenialEvent) -> None:
         """Put events into the queue of their kind and environment, as a gateway does."""
@@ -32,14 +35,26 @@ class Queues:
 
     def consume(self) -> None:
         """Take and count everything that is there."""
-        for consumer in (self.usage_consumer(), DenialConsumer(self.denials)):
+        for consumer in (self.usage_consumer(), self.denial_consumer()):
             while consumer.turn():
                 pass
         while recount():
             pass
 
     def usage_consumer(self) -> UsageConsumer:
-        return UsageConsumer(self.usage)
+        return UsageConsumer(self._open(USAGE))
+
+    def denial_consumer(self) -> DenialConsumer:
+        return DenialConsumer(self._open(DENIALS))
+
+    def close(self) -> None:
+        for queue in self._opened:
+            queue.close()
+
+    def _open(self, kind: str) -> dict[str, Queue]:
+        found = {env: self._config.open_queue(kind, env) for env in self._config.environments}
+        self._opened += found.values()
+        return found
 
 
 @pytest.fixture
@@ -47,16 +62,8 @@ def queues(db: None, settings, tmp_path: Path) -> Iterator[Queues]:
     """Empty queues of both environments. What is claimed and not acknowledged comes again at once."""
     limits = Limits(batch=1000, retries=5, visibility_seconds=0)
     settings.SPENDOPS = dataclasses.replace(settings.SPENDOPS, data=tmp_path, limits=limits)
-    opened = {
-        kind: {env: settings.SPENDOPS.open_queue(kind, env) for env in settings.SPENDOPS.environments}
-        for kind in (USAGE, DENIALS)
-    }
-    try:
-        yield Queues(opened[USAGE], opened[DENIALS])
-    finally:
-        for each in [*opened[USAGE].values(), *opened[DENIALS].values()]:
-            with closing(each):
-                pass
+    with closing(Queues(settings.SPENDOPS)) as found:
+        yield found
 
 
 def tenant(tenant_id: str, zone: str = "UTC") -> Tenant:
@@ -66,8 +73,6 @@ def tenant(tenant_id: str, zone: str = "UTC") -> Tenant:
 
 def count(events: Sequence[UsageEvent]) -> None:
     """Store events and count their days, as a consumer does."""
-    from spend.ingest import store_usage
-
     store_usage(events)
     while recount():
         pass

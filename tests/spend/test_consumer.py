@@ -21,13 +21,12 @@ import spend.ingest
 from spend.clickhouse.client import forget_connections
 from spend.clickhouse.errors import ClickHouseError, UnavailableError
 from spend.clickhouse.migrate import migrate
-from spend.consumer import DenialConsumer
+from spend.consumer import Consumer
 from spend.models import DirtyDay
 from spend.queries.denials import find_denials
 from spend.queries.totals import totals
 from tests.engine import clickhouse_process
 from tests.spend.events import NOON, TENANT, denial, usage
-from wire.queues.base import USAGE
 
 DAY = NOON.date()
 
@@ -151,23 +150,23 @@ def test_marks_of_an_earlier_life_and_of_others_are_counted(queues, monkeypatch)
 @pytest.mark.usefixtures("clickhouse")
 def test_denials_are_taken_from_all_environments(queues):
     queues.send(denial(1), denial(2, env="prod"))
-    assert DenialConsumer(queues.denials).turn()
+    assert queues.denial_consumer().turn()
     assert {row.env for row in find_denials(TENANT, DAY, DAY)} == {"dev", "prod"}
-    assert not DenialConsumer(queues.denials).turn()
+    assert not queues.denial_consumer().turn()
+
+
+def _run(consumer: Consumer) -> None:
+    try:
+        consumer.run()
+    finally:
+        connection.close()
 
 
 @pytest.fixture
 def running(transactional_db, clickhouse, queues):
     """A consumer that runs in a thread."""
     consumer = queues.usage_consumer()
-
-    def run() -> None:
-        try:
-            consumer.run()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=_run, args=(consumer,))
     thread.start()
     try:
         yield consumer
@@ -197,7 +196,7 @@ def test_kill_9_of_the_engine_loses_and_doubles_nothing(transactional_db, quick,
             queues.send(sent[-1])
 
     consumer = queues.usage_consumer()
-    threads = [threading.Thread(target=gateway), threading.Thread(target=lambda: (consumer.run(), connection.close()))]
+    threads = [threading.Thread(target=gateway), threading.Thread(target=_run, args=(consumer,))]
     for life in range(3):
         with clickhouse_process(folder) as (port, process):
             settings.CLICKHOUSE_URL = f"clickhouse://127.0.0.1:{port}/spendops"
@@ -247,8 +246,3 @@ def test_the_process_ends_cleanly_on_sigterm(transactional_db, clickhouse, queue
         process.kill()
         process.wait()
     assert (process.returncode, said) == (0, "")
-
-
-def test_batches_are_as_large_as_configured(queues, settings):
-    queues.usage["dev"].send([b"{}"] * 1500)
-    assert len(settings.SPENDOPS.open_queue(USAGE, "dev").claim()) == 1000

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import spend.consumer
 import spend.ingest
 from spend.clickhouse.client import ask
+from spend.consumer import UsageConsumer
 from spend.models import DirtyDay
 from spend.queries.denials import find_denials
 from spend.queries.requests import request_by_id
@@ -177,6 +178,7 @@ def test_a_crash_between_any_two_steps_loses_and_doubles_nothing(queues, step, m
 def test_a_crash_around_the_acknowledgement_loses_and_doubles_nothing(queues, after, monkeypatch):
     queues.send(usage(1), usage(2))
     queue = queues.usage["dev"]
+    consumer = UsageConsumer(queues.usage)
     acknowledge = queue.acknowledge
 
     def dying(messages):
@@ -187,7 +189,7 @@ def test_a_crash_around_the_acknowledgement_loses_and_doubles_nothing(queues, af
     with monkeypatch.context() as patch:
         patch.setattr(queue, "acknowledge", dying)
         with pytest.raises(Crash):
-            queues.usage_consumer().turn()
+            consumer.turn()
     assert queue.depth().waiting == (0 if after else 2)
     queues.consume()
     assert (totals(TENANT, DAY, DAY).requests, totals(TENANT, DAY, DAY).charge) == (2, 2 * COST)
