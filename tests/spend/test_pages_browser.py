@@ -23,10 +23,10 @@ from pricing.render import pricing_blob
 from pricing.sources.genai_prices import GenaiPrices
 from spend.ingest import store_denials
 from spendops.context import NAVIGATION
+from spendops.ring.believable import denials, usage
 from tenants.models import Tenant
 from tests.chromium import Window
 from tests.spend.customer import Customer
-from tests.spend.seeding import denials, usage
 from wire.events import UsageEvent
 from wire.prices import PriceBook
 
