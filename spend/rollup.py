@@ -73,7 +73,7 @@ def recount(calendars: Calendars | None = None) -> int:
             command(_RECOUNT, {"day": day, "begin": begin, "end": end, "tenants": some}, purpose="recount")
     ids = [each.pk for each in marks]
     for first in range(0, len(ids), _IDS_AT_ONCE):
-        DirtyDay.objects.all().delete()
+        DirtyDay.objects.filter(pk__in=ids[first : first + _IDS_AT_ONCE]).delete()
     return len(marks)
 
 
