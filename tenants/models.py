@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from tenants.permissions import Role
 from tenants.scope import TenantManager
 from wire.ids import short_id
 
@@ -80,6 +81,7 @@ class ApiKey(models.Model):
     denied_providers = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=64)
+    owner_id = models.CharField(max_length=32, blank=True)  # the user whose key it is; who sees its usage, too
     revoked_at = models.DateTimeField(null=True, blank=True)
     issue_token = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - absent ones are not alike
 
@@ -101,13 +103,11 @@ class ApiKey(models.Model):
 class Membership(models.Model):
     """A person's role in a tenant, or in the whole installation when `tenant` is empty."""
 
-    class Role(models.TextChoices):
-        PLATFORM_ADMIN = "platform_admin"
-        TENANT_ADMIN = "tenant_admin"
+    Role = Role
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
-    role = models.CharField(max_length=32, choices=Role.choices)
+    role = models.CharField(max_length=32, choices=[(each.value, each.label) for each in Role])
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -71,7 +71,14 @@ class Migration(migrations.Migration):
                 (
                     "role",
                     models.CharField(
-                        choices=[("platform_admin", "Platform Admin"), ("tenant_admin", "Tenant Admin")], max_length=32
+                        choices=[
+                            ("platform_admin", "Platform admin"),
+                            ("tenant_admin", "Tenant admin"),
+                            ("finance_viewer", "Finance viewer"),
+                            ("auditor", "Auditor"),
+                            ("developer", "Developer"),
+                        ],
+                        max_length=32,
                     ),
                 ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -119,6 +126,7 @@ class Migration(migrations.Migration):
                 ("denied_providers", models.JSONField(blank=True, default=list)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("created_by", models.CharField(max_length=64)),
+                ("owner_id", models.CharField(blank=True, max_length=32)),
                 ("revoked_at", models.DateTimeField(blank=True, null=True)),
                 ("issue_token", models.CharField(blank=True, max_length=64, null=True)),
                 (
