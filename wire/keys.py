@@ -49,23 +49,28 @@ def _base62(number: int, length: int) -> str:
     return "".join(reversed(digits))
 
 
-def _checksum(text: str) -> str:
+def checksum(text: str) -> str:
+    """Six base62 characters that tell a text from one with a typing mistake. Not a secret."""
     return _base62(zlib.crc32(text.encode()), CHECKSUM_LENGTH)
+
+
+def random_text(length: int) -> str:
+    """Random base62 characters; 43 of them hold 256 bits."""
+    return "".join(secrets.choice(BASE62) for _ in range(length))
 
 
 def new_key(env: str) -> NewKey:
     """Make a key for an environment from 256 random bits."""
-    public_id = "".join(secrets.choice(BASE62) for _ in range(ID_LENGTH))
-    secret = "".join(secrets.choice(BASE62) for _ in range(SECRET_LENGTH))
-    body = f"so_{env}_{public_id}_{secret}"
-    text = body + _checksum(body)
+    public_id = random_text(ID_LENGTH)
+    body = f"so_{env}_{public_id}_{random_text(SECRET_LENGTH)}"
+    text = body + checksum(body)
     return NewKey(text, public_id, text[-4:])
 
 
 def parse_key(text: str) -> ParsedKey | None:
     """The public parts of a key whose form and checksum are right; None for anything else."""
     match = PATTERN.fullmatch(text)
-    if match is None or not hmac.compare_digest(_checksum(text[:-CHECKSUM_LENGTH]), match["checksum"]):
+    if match is None or not hmac.compare_digest(checksum(text[:-CHECKSUM_LENGTH]), match["checksum"]):
         return None
     return ParsedKey(match["env"], match["id"])
 
