@@ -120,3 +120,59 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.role}"
+
+
+class ServiceToken(models.Model):
+    """What a program calls the API with. The token itself is shown once and kept nowhere."""
+
+    id = models.CharField(primary_key=True, max_length=32)  # the public id that stands in the token
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, null=True, related_name="+")  # None: any tenant
+    name = models.CharField(max_length=120)
+    scopes = models.JSONField()  # permissions, in the policy's order
+    confirmed_scopes = models.JSONField(default=list)  # the dangerous ones that a person confirmed with a passkey
+    hash = models.CharField(max_length=64, unique=True)  # SHA-256
+    last_four = models.CharField(max_length=4)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=64)
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True)  # to the minute
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    issue_token = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - absent ones are not alike
+
+    objects = TenantManager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["issue_token"], name="service_token_once_per_issue_token")]
+        indexes = [models.Index(fields=["tenant", "-created_at", "-id"], name="service_token_by_tenant")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def expired(self) -> bool:
+        """Whether the moment until which the token works has passed."""
+        return self.expires_at <= timezone.now()
+
+    @property
+    def status(self) -> str:
+        """`revoked`, `expired` or `active`."""
+        return "revoked" if self.revoked_at else "expired" if self.expired else "active"
+
+
+class KeptAnswer(models.Model):
+    """The answer to a create that named an Idempotency-Key, to be given again for a day instead of a second create.
+
+    It is sealed under that very key, which is kept as its SHA-256 only: an answer may hold a secret.
+    """
+
+    holder = models.CharField(max_length=96)  # whose key it is: "service_token:…" or "user:…"
+    key_sha256 = models.CharField(max_length=64)
+    request_sha256 = models.CharField(max_length=64)  # method, address and body
+    sealed = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["holder", "key_sha256"], name="answer_once_per_key")]
+
+    def __str__(self) -> str:
+        return self.holder
