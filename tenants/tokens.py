@@ -86,7 +86,7 @@ def clean_scopes(scopes: Iterable[str], *, grantable: Iterable[Permission]) -> l
     beyond = sorted(wanted - {each.value for each in grantable})
     if beyond:
         raise InvalidSettingError(
-            f"You cannot grant what you may not do yourself: {', '.join(beyond)}. Leave it out, or ask somebody who may.",
+            f"You cannot grant what you may not do yourself: {', '.join(beyond)}. Leave it out, or ask one who may.",
             field="scopes",
         )
     return [each.value for each in SCOPES if each.value in wanted]
