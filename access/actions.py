@@ -18,20 +18,32 @@ from access.ceremonies import (
     credential_id,
     verify_assertion,
 )
-from access.models import EnrolmentLink, Passkey, Session, User
-from access.rules import credential_hash, normal_email, token_hash
+from access.models import EnrolmentLink, Passkey, RecoveryCode, Session, User, new_handle
+from access.rules import credential_hash, new_recovery_code, normal_email, plain_code, token_hash
 from changes.actor import Actor
 from changes.record import record
 
 log = structlog.get_logger(__name__)
+
+BY_OWNER, COPIED = "by_owner", "counter_went_back"  # why a passkey is disabled
+RECOVERY_CODES = 10
+RECOVERY_LINK_LIFETIME = timedelta(minutes=10)
 
 
 class LinkNotValidError(Exception):
     """An enrolment link is unknown, used up or expired; which of these is not told."""
 
 
+class CodeNotValidError(Exception):
+    """A recovery code is unknown, used up or replaced, or its person was deactivated; which of these is not told."""
+
+
 class LastPasskeyError(Exception):
-    """Somebody's last passkey cannot be removed: nothing would let the person in again."""
+    """Somebody's last passkey cannot be removed or disabled: nothing would let the person in again."""
+
+
+class PasskeyCopiedError(Exception):
+    """A passkey that was disabled because it looked copied cannot be enabled again."""
 
 
 class PasskeyKnownError(Exception):
@@ -46,10 +58,10 @@ class IssuedLink:
     expires_at: datetime
 
 
-def create_user(*, email: str, name: str, by: Actor) -> User:
-    """A person who cannot sign in yet: an enrolment link is the way in."""
+def create_user(*, email: str, name: str, handle: bytes = b"", by: Actor) -> User:
+    """A person who cannot sign in yet. `handle` is what an authenticator was told already, when one was."""
     with transaction.atomic():
-        user = User.objects.create(email=normal_email(email), name=name)
+        user = User.objects.create(email=normal_email(email), name=name, handle=handle or new_handle())
         record("user.created", by=by, tenant="", target_kind="user", target_id=user.pk)
     return user
 
@@ -113,9 +125,7 @@ def rename_passkey(*, passkey: Passkey, name: str, by: Actor) -> None:
 def remove_passkey(*, passkey: Passkey, keep: str, by: Actor) -> None:
     """Remove a passkey and end the person's sessions but `keep`. Raises LastPasskeyError."""
     with transaction.atomic():
-        User.objects.select_for_update().get(pk=passkey.user_id)  # two removals at once must not leave none
-        if not Passkey.objects.filter(user=passkey.user_id, confirmed=True).exclude(pk=passkey.pk).exists():
-            raise LastPasskeyError
+        _leave_another(passkey)
         if not Passkey.objects.filter(pk=passkey.pk).delete()[0]:
             return
         _end_sessions(passkey.user, keep=keep)
@@ -126,6 +136,33 @@ def remove_passkey(*, passkey: Passkey, keep: str, by: Actor) -> None:
             target_kind="passkey",
             target_id=str(passkey.pk),
             before={"name": passkey.name, "user": passkey.user_id},
+        )
+
+
+def disable_passkey(*, passkey: Passkey, keep: str, by: Actor) -> None:
+    """Let a passkey rest; the person's sessions end but `keep`, which ends with its passkey. Raises LastPasskeyError."""
+    with transaction.atomic():
+        _leave_another(passkey)
+        _disable(passkey, reason=BY_OWNER, keep=keep, by=by)
+
+
+def enable_passkey(*, passkey: Passkey, keep: str, by: Actor) -> None:
+    """Let a passkey that its owner disabled work again. Raises PasskeyCopiedError for one that looked copied."""
+    with transaction.atomic():
+        passkey = Passkey.objects.select_for_update().get(pk=passkey.pk)
+        if passkey.confirmed:
+            return
+        if passkey.disabled_reason != BY_OWNER:
+            raise PasskeyCopiedError
+        Passkey.objects.filter(pk=passkey.pk).update(confirmed=True, disabled_reason="")
+        _end_sessions(passkey.user, keep=keep)
+        record(
+            "passkey.enabled",
+            by=by,
+            tenant="",
+            target_kind="passkey",
+            target_id=str(passkey.pk),
+            after={"user": passkey.user_id},
         )
 
 
@@ -153,7 +190,7 @@ def use_passkey(*, answer: Any, challenge: bytes, kind: str, by: Actor, user: Us
         acting = replace(by, id=passkey.user_id)
         copied = counter_went_back(stored=passkey.sign_count, presented=assertion.sign_count)
         if copied:
-            _disable(passkey, reason="counter_went_back", by=acting)
+            _disable(passkey, reason=COPIED, keep="", by=acting)
         else:
             passkey.sign_count = assertion.sign_count
             passkey.backed_up = assertion.backed_up
@@ -163,6 +200,60 @@ def use_passkey(*, answer: Any, challenge: bytes, kind: str, by: Actor, user: Us
     if copied:  # after the transaction, which must not be rolled back
         raise CeremonyRefusedError("The signature counter went back: the passkey was copied, and is disabled now.")
     return passkey
+
+
+def issue_recovery_codes(*, user: User, by: Actor) -> list[str]:
+    """Ten new recovery codes, which are kept nowhere else. Those that the person had before end."""
+    codes = [new_recovery_code() for _ in range(RECOVERY_CODES)]
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=user.pk)  # of two sets issued at once the second ends the first
+        ended, _ = RecoveryCode.objects.filter(user=user).delete()
+        RecoveryCode.objects.bulk_create(
+            RecoveryCode(user=user, code_sha256=token_hash(plain_code(code))) for code in codes
+        )
+        record(
+            "recovery_codes.issued",
+            by=by,
+            tenant="",
+            target_kind="user",
+            target_id=user.pk,
+            after={"codes": len(codes), "ended": ended},
+        )
+    return codes
+
+
+def redeem_recovery_code(*, code: str, by: Actor) -> IssuedLink:
+    """Use a recovery code up for a link that enrols a passkey, and does nothing else. Raises CodeNotValidError."""
+    with transaction.atomic():
+        found = (
+            RecoveryCode.objects.select_related("user")
+            .filter(code_sha256=token_hash(plain_code(code)), used_at=None, user__is_active=True)
+            .first()
+        )
+        if found is None or not RecoveryCode.objects.filter(pk=found.pk, used_at=None).update(used_at=timezone.now()):
+            raise CodeNotValidError
+        left = RecoveryCode.objects.filter(user=found.user, used_at=None).count()
+        acting = replace(by, id=found.user_id)
+        record(
+            "recovery_code.used",
+            by=acting,
+            tenant="",
+            target_kind="user",
+            target_id=found.user_id,
+            after={"left": left},
+        )
+        return issue_enrolment_link(
+            user=found.user, purpose=EnrolmentLink.Purpose.RECOVERY, lifetime=RECOVERY_LINK_LIFETIME, by=acting
+        )
+
+
+def end_session(*, user: User, kept_key: str, by: Actor) -> bool:
+    """End one session of a person, named by what the table keeps as its key. False when there is none (any more)."""
+    with transaction.atomic():
+        ended = Session.objects.filter(session_key=kept_key, user=user).delete()[0] == 1
+        if ended:
+            record("sessions.ended", by=by, tenant="", target_kind="user", target_id=user.pk, after={"sessions": 1})
+    return ended
 
 
 def end_other_sessions(*, user: User, keep: str, by: Actor) -> int:
@@ -208,9 +299,16 @@ def _store_passkey(*, user: User, credential: NewCredential, name: str, by: Acto
     return passkey
 
 
-def _disable(passkey: Passkey, *, reason: str, by: Actor) -> None:
+def _leave_another(passkey: Passkey) -> None:
+    """Raises LastPasskeyError when no other passkey of the person works."""
+    User.objects.select_for_update().get(pk=passkey.user_id)  # two removals at once must not leave none
+    if not Passkey.objects.filter(user=passkey.user_id, confirmed=True).exclude(pk=passkey.pk).exists():
+        raise LastPasskeyError
+
+
+def _disable(passkey: Passkey, *, reason: str, keep: str, by: Actor) -> None:
     Passkey.objects.filter(pk=passkey.pk).update(confirmed=False, disabled_reason=reason)
-    ended = _end_sessions(passkey.user, keep="")
+    ended = _end_sessions(passkey.user, keep=keep)
     record(
         "passkey.disabled",
         by=by,
@@ -219,7 +317,8 @@ def _disable(passkey: Passkey, *, reason: str, by: Actor) -> None:
         target_id=str(passkey.pk),
         after={"user": passkey.user_id, "reason": reason, "sessions_ended": ended},
     )
-    log.warning("passkey_disabled", passkey=passkey.pk, user=passkey.user_id, reason=reason)
+    if reason == COPIED:
+        log.warning("passkey_disabled", passkey=passkey.pk, user=passkey.user_id, reason=reason)
 
 
 def _end_sessions(user: User, *, keep: str) -> int:

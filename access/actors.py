@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 
+from access.addresses import client_address
 from changes.actor import Actor
 
 
@@ -15,6 +16,6 @@ def actor_of(request: HttpRequest) -> Actor:
     return Actor(
         "user",
         str(request.user.pk or ""),
-        address=str(request.META.get("REMOTE_ADDR", ""))[:45],
+        address=client_address(request),
         request_id=getattr(request, "id", ""),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
@@ -16,12 +16,15 @@ from django.shortcuts import resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from access.gates import is_public, is_verified
+from access.lifetimes import lifetime_of
+from access.models import User
 from access.problems import problem, wants_html
 from access.rules import session_ended
 from access.session_engine import SEEN_AT, SIGNED_IN_AT
 
 # A page that refreshes itself sends this header, so that it does not keep alive a session that nobody uses.
 BACKGROUND = "X-SpendOps-Background"
+WRITTEN_EVERY = 30  # seconds: when somebody was last seen is one write in a while, not one for each request
 
 
 class SessionLifetimeMiddleware:
@@ -42,16 +45,12 @@ class SessionLifetimeMiddleware:
     def _keep_or_end(self, request: HttpRequest) -> None:
         now = time.time()
         session = request.session
-        if session_ended(
-            now=now,
-            signed_in_at=session.get(SIGNED_IN_AT),
-            seen_at=session.get(SEEN_AT),
-            idle=settings.SESSION_IDLE_SECONDS,
-            absolute=settings.SESSION_ABSOLUTE_SECONDS,
-        ):
+        lifetime = lifetime_of(cast(User, request.user))
+        signed_in_at, seen_at = session.get(SIGNED_IN_AT), session.get(SEEN_AT)
+        if session_ended(now=now, signed_in_at=signed_in_at, seen_at=seen_at, **lifetime._asdict()):
             logout(request)
-        elif now - session[SEEN_AT] > settings.SESSION_IDLE_SECONDS / 20 and BACKGROUND not in request.headers:
-            session[SEEN_AT] = now  # one write in a while, not one for each request
+        elif now - session[SEEN_AT] > WRITTEN_EVERY and BACKGROUND not in request.headers:
+            session[SEEN_AT] = now
 
 
 class PasskeyRequiredMiddleware:

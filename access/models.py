@@ -122,6 +122,28 @@ class EnrolmentLink(models.Model):
         return f"{self.purpose} for {self.user_id}"
 
 
+class RecoveryCode(models.Model):
+    """A code kept for the day when every passkey is lost: it opens an enrolment link, once. Only its SHA-256 is kept."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="recovery_codes")
+    code_sha256 = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"recovery code {self.pk} of {self.user_id}"
+
+
+class Bucket(models.Model):
+    """A token bucket of `access.limits`, told by the moment at which it will be full again."""
+
+    key = models.CharField(primary_key=True, max_length=64)
+    full_at = models.FloatField(db_index=True)  # Unix seconds
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class Session(AbstractBaseSession):
     """A browser's session. The key is the SHA-256 of what the cookie holds, so a stolen table opens nothing."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from access.models import EnrolmentLink, Passkey, Session, User
-from access.rules import token_hash
+from access.lifetimes import lifetime_of
+from access.models import EnrolmentLink, Passkey, RecoveryCode, Session, User
+from access.rules import session_ended, token_hash
 
 
 def live_link(token: str) -> EnrolmentLink | None:
@@ -29,6 +30,24 @@ def known_credentials(user: User) -> list[tuple[bytes, list[str]]]:
     return [(bytes(credential_id), transports) for credential_id, transports in found]
 
 
-def sessions_of(user: User) -> QuerySet[Session]:
-    """A person's sessions, the one that was used last first."""
-    return Session.objects.filter(user=user, expire_date__gt=timezone.now()).order_by("-seen_at")
+def recovery_codes_of(user: User) -> QuerySet[RecoveryCode]:
+    """A person's recovery codes that still work."""
+    return RecoveryCode.objects.filter(user=user, used_at=None)
+
+
+def sessions_of(user: User) -> list[Session]:
+    """A person's sessions that have not reached a limit, the one that was used last first."""
+    now, lifetime = timezone.now().timestamp(), lifetime_of(user)
+    found = Session.objects.filter(user=user, created_at__isnull=False, seen_at__isnull=False).order_by("-seen_at")
+    return [
+        each
+        for each in found
+        if each.created_at is not None
+        and each.seen_at is not None
+        and not session_ended(
+            now=now,
+            signed_in_at=each.created_at.timestamp(),
+            seen_at=each.seen_at.timestamp(),
+            **lifetime._asdict(),
+        )
+    ]

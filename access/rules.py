@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
+from secrets import token_hex
+from string import hexdigits
 from urllib.parse import unquote
 
 
@@ -35,6 +37,17 @@ def browser_name(agent: str) -> str:
 def token_hash(token: str) -> str:
     """What is kept of a secret token of 128 bits or more."""
     return sha256(token.encode()).hexdigest()
+
+
+def new_recovery_code() -> str:
+    """128 random bits as a person can type them: eight groups of four letters and digits, none of which look alike."""
+    digits = token_hex(16)
+    return "-".join(digits[start : start + 4] for start in range(0, len(digits), 4))
+
+
+def plain_code(typed: str) -> str:
+    """A recovery code as it is compared: whatever its case, hyphens and spaces."""
+    return "".join(letter for letter in typed.lower() if letter in hexdigits)
 
 
 def session_ended(*, now: float, signed_in_at: float | None, seen_at: float | None, idle: int, absolute: int) -> bool:

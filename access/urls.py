@@ -1,10 +1,10 @@
-"""Addresses of signing in, enrolling, confirming, and one's own passkeys and sessions."""
+"""Addresses of signing in, enrolling, recovering, confirming, and one's own passkeys and sessions."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from access.views import confirming, enrolling, passkeys, signing_in
+from access.views import confirming, enrolling, passkeys, recovering, sessions, signing_in
 
 app_name = "access"
 urlpatterns = [
@@ -24,5 +24,12 @@ urlpatterns = [
     path("passkeys/finish", passkeys.add_finish, name="add_finish"),
     path("passkeys/<int:passkey_id>/rename", passkeys.rename, name="rename"),
     path("passkeys/<int:passkey_id>/remove", passkeys.remove, name="remove"),
-    path("sessions/end-others", passkeys.end_others, name="end_others"),
+    path("passkeys/<int:passkey_id>/disable", passkeys.disable, name="disable"),
+    path("passkeys/<int:passkey_id>/enable", passkeys.enable, name="enable"),
+    path("recovery-codes", recovering.codes, name="recovery_codes"),
+    path("recover", recovering.recover, name="recover"),
+    path("recover/redeem", recovering.redeem, name="redeem"),
+    path("sessions", sessions.sessions, name="sessions"),
+    path("sessions/end-others", sessions.end_others, name="end_others"),
+    path("sessions/<str:kept_key>/end", sessions.end, name="end_session"),
 ]

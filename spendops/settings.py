@@ -100,7 +100,11 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "spendops.context.navigation",
             ],
-            "builtins": ["spendops.templatetags.figures", "spendops.templatetags.icons"],
+            "builtins": [
+                "spendops.templatetags.figures",
+                "spendops.templatetags.icons",
+                "spendops.templatetags.permissions",
+            ],
         },
     }
 ]
@@ -195,13 +199,20 @@ ALLOW_PRIVATE_WEBHOOKS = env.flag("SPENDOPS_ALLOW_PRIVATE_WEBHOOKS", default=Fal
 ENVELOPE_KEY = local_secret(env, "SPENDOPS_ENVELOPE_KEY", SPENDOPS.data, production=PRODUCTION)
 DEFAULT_FROM_EMAIL = env.text("SPENDOPS_MAIL_FROM", "SpendOps <spendops@localhost>")
 
+# -- the audit trail: its key makes the digests; its heads lie outside the database, best on another machine's disk
+AUDIT_KEY = local_secret(env, "SPENDOPS_AUDIT_KEY", SPENDOPS.data, production=PRODUCTION)
+AUDIT_HEADS = env.path("SPENDOPS_AUDIT_HEADS", str(SPENDOPS.data / "audit" / "heads.jsonl"))
+
 # -- sessions, cookies, headers
 SESSION_IDLE_SECONDS = env.number("SPENDOPS_SESSION_IDLE_SECONDS", 15 * 60, least=60)
 SESSION_ABSOLUTE_SECONDS = env.number("SPENDOPS_SESSION_ABSOLUTE_SECONDS", 8 * 3600, least=300)
+READER_SESSION_IDLE_SECONDS = env.number("SPENDOPS_READER_SESSION_IDLE_SECONDS", 8 * 3600, least=60)
+READER_SESSION_ABSOLUTE_SECONDS = env.number("SPENDOPS_READER_SESSION_ABSOLUTE_SECONDS", 24 * 3600, least=300)
+IS_READER = "tenants.people.is_reader"  # access asks it whose sessions may last longer; it knows no roles itself
 STEP_UP_SECONDS = env.number("SPENDOPS_STEP_UP_SECONDS", 5 * 60, least=30, most=3600)
 CEREMONY_SECONDS = 120
 SESSION_ENGINE = "access.session_engine"
-SESSION_COOKIE_AGE = SESSION_ABSOLUTE_SECONDS
+SESSION_COOKIE_AGE = max(SESSION_ABSOLUTE_SECONDS, READER_SESSION_ABSOLUTE_SECONDS)
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
 SESSION_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = True
@@ -211,15 +222,14 @@ CSRF_COOKIE_SECURE = SECURE
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Strict"
 LOGIN_URL = "/sign-in"
-LOGIN_REDIRECT_URL = "/spend"
+LOGIN_REDIRECT_URL = "/"  # on to the first page that the role may open
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
 SECURE_HSTS_PRELOAD = SECURE
 SECURE_SSL_REDIRECT = SECURE
 SECURE_REDIRECT_EXEMPT = [r"^health$", r"^ready$"]
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("SPENDOPS_BEHIND_PROXY", default=False) else None
-)
+BEHIND_PROXY = env.flag("SPENDOPS_BEHIND_PROXY", default=False)  # one proxy, which sets X-Forwarded-For and -Proto
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -1,4 +1,4 @@
-"""Tenant, Project, ApiKey and Membership."""
+"""Tenant, Project, ApiKey, Membership, Invitation and ServiceToken."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from access.models import new_handle
 from tenants.permissions import Role
 from tenants.scope import TenantManager
 from wire.ids import short_id
@@ -19,6 +20,11 @@ def new_tenant_id() -> str:
 def new_project_id() -> str:
     """An id such as `p_4k2m9x0c1v7b`."""
     return short_id("p")
+
+
+def new_invitation_id() -> str:
+    """An id such as `i_4k2m9x0c1v7b`."""
+    return short_id("i")
 
 
 class Tenant(models.Model):
@@ -120,6 +126,58 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.role}"
+
+
+class Invitation(models.Model):
+    """Somebody is asked to join a tenant in a role. Only the SHA-256 of the link's token is kept."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        ACCEPTED = "accepted", "Accepted"
+        REVOKED = "revoked", "Revoked"
+        EXPIRED = "expired", "Expired"
+
+    class Mail(models.TextChoices):
+        KEPT = "kept", "Kept here"  # no mail server is set up: whoever invited hands the link over
+        SENDING = "sending", "Sending"
+        SENT = "sent", "Sent"
+        FAILED = "failed", "Not sent"
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_invitation_id, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="+")
+    role = models.CharField(max_length=32, choices=[(each.value, each.label) for each in Role])
+    email = models.EmailField()  # in lower case, as people's addresses are
+    token_sha256 = models.CharField(max_length=64, unique=True)
+    handle = models.BinaryField(max_length=64, default=new_handle)  # a new person's, told to the authenticator at once
+    invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    mail = models.CharField(max_length=16, choices=Mail.choices)
+    mail_error = models.CharField(max_length=300, blank=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "-created_at"], name="invitation_by_tenant")]
+
+    def __str__(self) -> str:
+        return f"{self.email} as {self.role}"
+
+    @property
+    def status(self) -> Status:
+        """What has become of it."""
+        if self.accepted_at is not None:
+            return self.Status.ACCEPTED
+        if self.revoked_at is not None:
+            return self.Status.REVOKED
+        return self.Status.EXPIRED if self.expires_at <= timezone.now() else self.Status.WAITING
+
+    @property
+    def role_label(self) -> str:
+        """Such as "Finance viewer"."""
+        return Role(self.role).label
 
 
 class ServiceToken(models.Model):

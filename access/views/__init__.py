@@ -1,1 +1,1 @@
-"""Pages and JSON endpoints of signing in, enrolling, confirming, and one's own passkeys."""
+"""Pages and JSON endpoints of signing in, enrolling, recovering, confirming, and one's own passkeys and sessions."""

@@ -10,6 +10,7 @@ from access import actions, queries
 from access.actors import actor_of
 from access.ceremonies import ask_assertion
 from access.challenges import keep_confirmation
+from access.limits import CEREMONIES, limited
 from access.models import Ceremony, User
 from access.rules import action_hash
 from access.sessions import CONFIRMATION, renew_session
@@ -19,6 +20,7 @@ from access.views.endpoints import BadRequestError, begin, endpoint, finish
 SPARE = 10  # seconds: time to send the form that the freshness is asked for
 
 
+@limited(CEREMONIES)
 @endpoint
 def step_up_begin(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """`{}` asks for a fresh confirmation; `{"action": {method, path, query, fields}}` for one of that request."""
@@ -30,6 +32,7 @@ def step_up_begin(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     return {"fresh": False} | begin(request, asked, Ceremony.Purpose.STEP_UP, user=user, action=action)
 
 
+@limited(CEREMONIES)
 @endpoint
 def step_up_finish(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     user = cast(User, request.user)

@@ -13,7 +13,8 @@ from django.middleware.csrf import get_token
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from access.actions import LastPasskeyError, LinkNotValidError, PasskeyKnownError
+from access.actions import CodeNotValidError, LastPasskeyError, LinkNotValidError, PasskeyKnownError
+from access.addresses import client_address
 from access.ceremonies import Asked, CeremonyRefusedError
 from access.challenges import open_ceremony, take_ceremony
 from access.forms import PasskeyNameForm
@@ -47,11 +48,15 @@ def endpoint(function: Endpoint) -> Callable[[HttpRequest], HttpResponse]:
             result = function(request, body)
         except CeremonyRefusedError as error:
             request.session.modified = False  # the refusal may have ended this session, which is not to be saved then
-            log.warning("ceremony_refused", address=request.META.get("REMOTE_ADDR", ""), reason=str(error))
+            log.warning("ceremony_refused", address=client_address(request), reason=str(error))
             return problem(400, "ceremony_refused", "The passkey was not accepted. Try again.")
         except LinkNotValidError:
             detail = "This link is not valid any more: links work once and for a limited time. Ask for a new one."
             return problem(404, "link_not_valid", detail)
+        except CodeNotValidError:
+            log.warning("recovery_refused", address=client_address(request))
+            detail = "This code is not valid: it is mistyped, was used already, or newer codes have replaced it."
+            return problem(404, "code_not_valid", detail)
         except PasskeyKnownError:
             return problem(409, "passkey_known", "This passkey is enrolled already: sign in with it.")
         except LastPasskeyError:

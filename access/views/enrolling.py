@@ -14,6 +14,7 @@ from access import actions, queries
 from access.actors import actor_of
 from access.ceremonies import ask_registration, verify_registration
 from access.gates import public
+from access.limits import ENROLMENT, limited
 from access.models import Ceremony, EnrolmentLink
 from access.sessions import begin_session
 from access.views.endpoints import begin, endpoint, finish, passkey_name, text
@@ -28,6 +29,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
 
 
 @public
+@limited(ENROLMENT)
 @endpoint
 def enrol_look(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Whom a link is for, so that its holder sees it before touching the reader."""
@@ -36,6 +38,7 @@ def enrol_look(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 
 
 @public
+@limited(ENROLMENT)
 @endpoint
 def enrol_begin(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     user = _link(body).user
@@ -47,6 +50,7 @@ def enrol_begin(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 
 
 @public
+@limited(ENROLMENT)
 @endpoint
 def enrol_finish(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     link = _link(body)
@@ -58,7 +62,8 @@ def enrol_finish(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
         by=actor_of(request),
     )
     begin_session(request, passkey)
-    return {"next": resolve_url(settings.LOGIN_REDIRECT_URL)}
+    has_codes = queries.recovery_codes_of(link.user).exists()
+    return {"next": resolve_url(settings.LOGIN_REDIRECT_URL if has_codes else "access:recovery_codes")}
 
 
 def _link(body: dict[str, Any]) -> EnrolmentLink:

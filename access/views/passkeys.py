@@ -1,4 +1,4 @@
-"""A person's own passkeys and sessions."""
+"""A person's own passkeys."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from access import actions, queries
 from access.actors import actor_of
 from access.ceremonies import ask_registration, verify_registration
 from access.forms import PasskeyNameForm
+from access.limits import CEREMONIES, limited
 from access.models import Ceremony, Passkey, User
-from access.rules import token_hash
 from access.step_up import step_up_required
 from access.views.endpoints import begin, endpoint, finish, passkey_name
 
@@ -31,12 +31,12 @@ def passkeys(request: HttpRequest) -> HttpResponse:
         "passkeys": found,
         "current": user.otp_device,
         "only_one": usable == 1,
-        "sessions": queries.sessions_of(user),
-        "this_session": token_hash(request.session.session_key or ""),
+        "codes_left": queries.recovery_codes_of(user).count(),
     }
     return render(request, "access/passkeys.html", context)
 
 
+@limited(CEREMONIES)
 @endpoint
 @step_up_required
 def add_begin(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
@@ -48,6 +48,7 @@ def add_begin(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     return begin(request, asked, Ceremony.Purpose.ADD_PASSKEY, user=user)
 
 
+@limited(CEREMONIES)
 @endpoint
 @step_up_required
 def add_finish(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def remove(request: HttpRequest, passkey_id: int) -> HttpResponse:
     try:
         actions.remove_passkey(passkey=passkey, keep=request.session.session_key or "", by=actor_of(request))
     except actions.LastPasskeyError:
-        messages.error(request, "This is your last passkey. Add another one before removing it.")
+        messages.error(request, "This is your last working passkey. Add another one before removing it.")
     else:
         messages.success(request, f"Passkey “{passkey.name}” removed. Your other sessions were ended.")
     return redirect("access:sign_in" if used_now else "access:passkeys")
@@ -94,11 +95,32 @@ def remove(request: HttpRequest, passkey_id: int) -> HttpResponse:
 
 @never_cache
 @require_POST
-def end_others(request: HttpRequest) -> HttpResponse:
-    ended = actions.end_other_sessions(
-        user=cast(User, request.user), keep=request.session.session_key or "", by=actor_of(request)
-    )
-    messages.success(request, "There was no other session." if not ended else f"Other sessions ended: {ended}.")
+@step_up_required
+def disable(request: HttpRequest, passkey_id: int) -> HttpResponse:
+    """Let a passkey rest, as while its device is away."""
+    passkey = _own_passkey(request, passkey_id)
+    used_now = passkey == cast(User, request.user).otp_device
+    try:
+        actions.disable_passkey(passkey=passkey, keep=request.session.session_key or "", by=actor_of(request))
+    except actions.LastPasskeyError:
+        messages.error(request, "This is your last working passkey. Add another one before disabling it.")
+    else:
+        messages.success(request, f"Passkey “{passkey.name}” is disabled. Your other sessions were ended.")
+    return redirect("access:sign_in" if used_now else "access:passkeys")
+
+
+@never_cache
+@require_POST
+@step_up_required
+def enable(request: HttpRequest, passkey_id: int) -> HttpResponse:
+    """Let a disabled passkey work again."""
+    passkey = _own_passkey(request, passkey_id)
+    try:
+        actions.enable_passkey(passkey=passkey, keep=request.session.session_key or "", by=actor_of(request))
+    except actions.PasskeyCopiedError:
+        messages.error(request, f"“{passkey.name}” looks copied and stays disabled. Remove it and enrol a new one.")
+    else:
+        messages.success(request, f"Passkey “{passkey.name}” works again. Your other sessions were ended.")
     return redirect("access:passkeys")
 
 

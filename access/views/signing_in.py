@@ -17,6 +17,7 @@ from access.actors import actor_of
 from access.ceremonies import ask_assertion
 from access.gates import is_verified, public
 from access.middleware import safe_return
+from access.limits import CEREMONIES, limited
 from access.models import Ceremony, User
 from access.sessions import begin_session
 from access.views.endpoints import begin, endpoint, finish, text
@@ -33,6 +34,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 
 @public
+@limited(CEREMONIES)
 @endpoint
 def sign_in_begin(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Any passkey of this site may answer, so nothing about who has an account is told."""
@@ -40,6 +42,7 @@ def sign_in_begin(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 
 
 @public
+@limited(CEREMONIES)
 @endpoint
 def sign_in_finish(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     ceremony = finish(request, Ceremony.Purpose.SIGN_IN)

@@ -26,6 +26,8 @@ OPEN_TO_ANYBODY = {
     "access:enrol_look",
     "access:enrol_begin",
     "access:enrol_finish",
+    "access:recover",
+    "access:redeem",
 }
 SAMPLES = {"int": "1", "str": "x", "slug": "x", "path": "x", "uuid": "00000000-0000-7000-8000-000000000000"}
 
