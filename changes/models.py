@@ -16,10 +16,12 @@ class AuditEvent(models.Model):
     """What happened, who did it, and what was before and after.
 
     Ids are text without foreign keys, so the trail neither blocks a deletion nor dies with what it describes.
-    Triggers (`changes/append_only.py`) refuse what goes past these methods, such as an UPDATE by hand.
+    Triggers (`changes/append_only.py`) refuse what goes past these methods, such as an UPDATE by hand. Only
+    `changes.record.record()` makes events: it links each to the one before.
     """
 
-    at = models.DateTimeField(auto_now_add=True)
+    id = models.BigIntegerField(primary_key=True)  # counts without gaps from 1, see `changes/chain.py`
+    at = models.DateTimeField()
     kind = models.CharField(max_length=64)  # such as "api_key.issued"
     tenant_id = models.CharField(max_length=32, blank=True)
     actor_kind = models.CharField(max_length=16)
@@ -31,19 +33,23 @@ class AuditEvent(models.Model):
     after = models.JSONField(null=True)
     request_id = models.CharField(max_length=64, blank=True)
     address = models.CharField(max_length=45, blank=True)
+    previous = models.CharField(max_length=64, blank=True)  # the digest of the event before
+    digest = models.CharField(max_length=64)
 
     class Meta:
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["tenant_id", "-id"], name="audit_by_tenant"),
             models.Index(fields=["target_kind", "target_id", "-id"], name="audit_by_target"),
+            models.Index(fields=["actor_id", "-id"], name="audit_by_actor"),
+            models.Index(fields=["kind", "-id"], name="audit_by_kind"),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.target_id}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk is not None:
+        if not self._state.adding:
             raise AppendOnlyError("An audit event cannot be changed.")
         super().save(*args, **kwargs)
 

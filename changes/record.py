@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from changes.actor import Actor
+from changes.chain import digest_of, hold_the_end
 from changes.models import AuditEvent, OutboxRow
 
 CHANNEL = "spendops_outbox"  # PostgreSQL's notifications
@@ -54,7 +56,10 @@ def record(
     """
     if not connection.in_atomic_block:
         raise OutsideTransactionError("record() must run in the transaction of the change that it records.")
-    event = AuditEvent.objects.create(
+    end = hold_the_end()
+    event = AuditEvent(
+        id=end.id + 1,
+        at=timezone.now(),
         kind=kind,
         tenant_id=tenant,
         actor_kind=by.kind,
@@ -62,11 +67,14 @@ def record(
         actor_role=by.role,
         target_kind=target_kind,
         target_id=target_id,
-        before=before,
-        after=after,
+        before=_as_stored(before),
+        after=_as_stored(after),
         request_id=by.request_id,
         address=by.address,
+        previous=end.digest,
     )
+    event.digest = digest_of(event)
+    event.save(force_insert=True)
     now = timezone.now()
     rows = [
         OutboxRow(topic=each.topic, object_id=each.object_id, audit_event_id=event.pk, due_at=each.due or now)
@@ -76,6 +84,11 @@ def record(
         OutboxRow.objects.bulk_create(rows)
         wake_publisher()
     return event
+
+
+def _as_stored(value: Mapping[str, Any] | None) -> Any:
+    """What the column will give back: the digest covers this, and not a tuple or an enum that JSON does not know."""
+    return None if value is None else json.loads(json.dumps(value, allow_nan=False))
 
 
 def wake_publisher() -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import pytest
 from django.db import Error, IntegrityError, connection, transaction
 
+from changes.actor import Actor
 from changes.append_only import REFUSAL, TABLE
 from changes.models import AuditEvent
+from changes.record import record
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def event() -> AuditEvent:
-    return AuditEvent.objects.create(kind="a.b", actor_kind="user", actor_id="u_1", target_kind="x", target_id="1")
+    with transaction.atomic():
+        return record("a.b", by=Actor("user", "u_1"), tenant="", target_kind="x", target_id="1")
 
 
 @pytest.mark.parametrize(
