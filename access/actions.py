@@ -140,7 +140,7 @@ def remove_passkey(*, passkey: Passkey, keep: str, by: Actor) -> None:
 
 
 def disable_passkey(*, passkey: Passkey, keep: str, by: Actor) -> None:
-    """Let a passkey rest; the person's sessions end but `keep`, which ends with its passkey. Raises LastPasskeyError."""
+    """Let a passkey rest, and end the person's sessions but `keep`. Raises LastPasskeyError."""
     with transaction.atomic():
         _leave_another(passkey)
         _disable(passkey, reason=BY_OWNER, keep=keep, by=by)

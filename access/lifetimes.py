@@ -18,7 +18,7 @@ class Lifetime(NamedTuple):
 
 
 def lifetime_of(user: User) -> Lifetime:
-    """The limits of a person's sessions. What makes a reader is said by `settings.IS_READER`: roles are not known here."""
+    """The limits of a person's sessions. `settings.IS_READER` says who only reads: roles are not known here."""
     if import_string(settings.IS_READER)(user):
         return Lifetime(settings.READER_SESSION_IDLE_SECONDS, settings.READER_SESSION_ABSOLUTE_SECONDS)
     return Lifetime(settings.SESSION_IDLE_SECONDS, settings.SESSION_ABSOLUTE_SECONDS)

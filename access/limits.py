@@ -1,8 +1,8 @@
 """Token buckets: how often somebody may try. They count attempts of an address and of a browser's session, never those
 against an account, so that nobody is locked out by what others do.
 
-A bucket holds `attempts` tokens and is filled again, evenly, within `seconds`. It is kept as the moment at which it will
-be full (GCRA), so that taking a token is one conditional UPDATE, whatever else happens at that moment.
+A bucket holds `attempts` tokens and is filled again, evenly, within `seconds`. It is kept as the moment at which it
+will be full (GCRA), so that taking a token is one conditional UPDATE, whatever else happens at that moment.
 """
 
 from __future__ import annotations

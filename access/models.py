@@ -123,7 +123,7 @@ class EnrolmentLink(models.Model):
 
 
 class RecoveryCode(models.Model):
-    """A code kept for the day when every passkey is lost: it opens an enrolment link, once. Only its SHA-256 is kept."""
+    """A code for the day when every passkey is lost: it opens an enrolment link, once. Only its SHA-256 is kept."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="recovery_codes")
     code_sha256 = models.CharField(max_length=64, unique=True)

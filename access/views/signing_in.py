@@ -16,8 +16,8 @@ from access import actions
 from access.actors import actor_of
 from access.ceremonies import ask_assertion
 from access.gates import is_verified, public
-from access.middleware import safe_return
 from access.limits import CEREMONIES, limited
+from access.middleware import safe_return
 from access.models import Ceremony, User
 from access.sessions import begin_session
 from access.views.endpoints import begin, endpoint, finish, text
