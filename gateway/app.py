@@ -53,7 +53,8 @@ class Gateway:
         self._outbox = Outbox(lambda kind: shared.open_queue(kind, settings.env), (USAGE, DENIALS))
         self._upstream = Upstream(settings.timeouts)
         self._refusals = Refusals(self._outbox, settings.env)
-        self._auth = Authenticator(self._policies, self._mirror, env=settings.env, pepper=shared.pepper)
+        newest_first = [pepper for _, pepper in sorted(shared.peppers.items(), reverse=True)]
+        self._auth = Authenticator(self._policies, self._mirror, env=settings.env, peppers=newest_first)
         recorder = Recorder(self._outbox, self._missing, env=settings.env)
         self._calls = Calls(
             self._auth,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway.incoming import Incoming
@@ -31,13 +32,16 @@ class Stranger(NamedTuple):
 
 
 class Authenticator:
-    """Finds the policy of a key by its hash; it never holds or logs the key itself."""
+    """Finds the policy of a key by its hash; it never holds or logs the key itself.
 
-    def __init__(self, policies: Policies, mirror: Mirror, *, env: str, pepper: bytes) -> None:
+    A key stands in KV under the pepper that it was issued with, so each pepper is tried, the likeliest first.
+    """
+
+    def __init__(self, policies: Policies, mirror: Mirror, *, env: str, peppers: Iterable[bytes]) -> None:
         self._policies = policies
         self._mirror = mirror
         self._env = env
-        self._pepper = pepper
+        self._peppers = tuple(peppers)
 
     async def identify(self, request: Incoming, now: int) -> Caller | Stranger:
         """The caller of a request at a moment (Unix ms)."""
@@ -48,15 +52,15 @@ class Authenticator:
                     Denied.KEY_MISSING, "No API key was sent. Send it as 'Authorization: Bearer …' or 'x-api-key: …'."
                 )
             )
-        hashed = key_hash(key, self._pepper)
         try:
-            policy = self._policies.key(hashed)
-            if policy is None:
+            found = self._find(key)
+            if found is None:
                 # A key may be used the moment it was issued: ask KV once more before saying that there is none.
                 await self._mirror.refresh()
-                policy = self._policies.key(hashed)
-            if policy is None:
+                found = self._find(key)
+            if found is None:
                 return self._unknown(key)
+            hashed, policy = found
             tenant = self._policies.tenant(policy.tenant)
         except PolicyUnreadable as error:
             return Stranger(Refusal(Denied.POLICY_UNAVAILABLE, f"The policy of this API key cannot be used: {error}"))
@@ -67,6 +71,15 @@ class Authenticator:
         if refusal is not None:
             return Stranger(refusal, policy, revs)
         return Caller(policy, tenant, revs)
+
+    def _find(self, key: str) -> tuple[str, KeyPolicy] | None:
+        """A key's hash and policy. Raises PolicyUnreadable."""
+        for pepper in self._peppers:
+            hashed = key_hash(key, pepper)
+            policy = self._policies.key(hashed)
+            if policy is not None:
+                return hashed, policy
+        return None
 
     def _unknown(self, key: str) -> Stranger:
         if self._mirror.stale:

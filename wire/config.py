@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wire.env import Env, SettingError
@@ -17,6 +17,8 @@ from wire.kv.embedded import EmbeddedKV
 from wire.queues.base import Limits, Queue, queue_name
 from wire.queues.embedded import EmbeddedQueue
 
+MOST_PEPPERS = 9
+SECRET_LEAST = 32  # characters
 _ENVIRONMENT = re.compile(r"^[a-z]{2,16}$")
 
 
@@ -27,8 +29,7 @@ class Config:
     data: Path
     production: bool
     environments: tuple[str, ...]
-    pepper_version: int
-    pepper: bytes
+    peppers: dict[int, bytes] = field(repr=False)  # by version; keys hashed under any of them are valid
     limits: Limits
 
     @classmethod
@@ -49,8 +50,7 @@ class Config:
             data=data,
             production=production,
             environments=environments,
-            pepper_version=1,
-            pepper=local_secret(env, "SPENDOPS_KEY_PEPPER", data, production=production).encode(),
+            peppers=_peppers(env, data, production=production),
             limits=Limits(
                 batch=env.number("SPENDOPS_QUEUE_BATCH", Limits().batch, least=1, most=100_000),
                 retries=env.number("SPENDOPS_QUEUE_RETRIES", Limits().retries, least=1, most=1000),
@@ -59,6 +59,16 @@ class Config:
                 ),
             ),
         )
+
+    @property
+    def pepper_version(self) -> int:
+        """The version that new keys are hashed under: the newest."""
+        return max(self.peppers)
+
+    @property
+    def pepper(self) -> bytes:
+        """The newest pepper."""
+        return self.peppers[self.pepper_version]
 
     def open_kv(self, environment: str) -> KV:
         """Open an environment's KV namespace."""
@@ -93,12 +103,28 @@ def data_folder(env: Env) -> Path:
     return folder
 
 
+def _peppers(env: Env, data: Path, *, production: bool) -> dict[int, bytes]:
+    """The first pepper, and the newer ones that were added since. The first may go once no key is hashed under it."""
+    found = {}
+    for version in range(2, MOST_PEPPERS + 1):
+        name = f"SPENDOPS_KEY_PEPPER_V{version}"
+        given = env.secret(name)
+        if given and len(given) < SECRET_LEAST:
+            raise SettingError(f"{name} is too short: use at least {SECRET_LEAST} random characters.")
+        if given:
+            found[version] = given.encode()
+    retired = bool(found) and production and not env.secret("SPENDOPS_KEY_PEPPER")
+    if not retired:
+        found[1] = local_secret(env, "SPENDOPS_KEY_PEPPER", data, production=production).encode()
+    return found
+
+
 def local_secret(env: Env, name: str, data: Path, *, production: bool) -> str:
     """A secret from the environment or, on the embedded default, from a file that is made on first use (mode 0600)."""
     given = env.secret(name)
     if given:
-        if len(given) < 32:
-            raise SettingError(f"{name} is too short: use at least 32 random characters.")
+        if len(given) < SECRET_LEAST:
+            raise SettingError(f"{name} is too short: use at least {SECRET_LEAST} random characters.")
         return given
     if production:
         raise SettingError(f"{name} is not set: production needs {name}_FILE with at least 32 random characters.")
