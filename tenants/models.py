@@ -90,6 +90,7 @@ class ApiKey(models.Model):
     owner_id = models.CharField(max_length=32, blank=True)  # the user whose key it is; who sees its usage, too
     revoked_at = models.DateTimeField(null=True, blank=True)
     issue_token = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - absent ones are not alike
+    replaced_by = models.CharField(max_length=32, blank=True)  # the id of the key that it was rotated into
 
     objects = TenantManager()
 

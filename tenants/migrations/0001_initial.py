@@ -145,6 +145,7 @@ class Migration(migrations.Migration):
                 ("owner_id", models.CharField(blank=True, max_length=32)),
                 ("revoked_at", models.DateTimeField(blank=True, null=True)),
                 ("issue_token", models.CharField(blank=True, max_length=64, null=True)),
+                ("replaced_by", models.CharField(blank=True, max_length=32)),
                 (
                     "project",
                     models.ForeignKey(
