@@ -24,6 +24,7 @@ from django.http import HttpRequest, HttpResponse
 from access.addresses import client_address, neighbourhood
 from access.models import Bucket
 from access.problems import problem
+from access.rules import span
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -99,8 +100,7 @@ def take(what: str, limit: Limit) -> int:
 
 def too_many(wait: int) -> HttpResponse:
     """429: when to come back, as a header and in words."""
-    span = f"{wait} second{'s' if wait != 1 else ''}" if wait < 120 else f"{math.ceil(wait / 60)} minutes"
-    response = problem(429, "too_many_attempts", f"Too many attempts from here. Try again in {span}.")
+    response = problem(429, "too_many_attempts", f"Too many attempts from here. Try again in {span(wait)}.")
     response.headers["Retry-After"] = str(wait)
     return response
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 
 
-def problem(status: int, code: str, detail: str) -> JsonResponse:
-    """A problem document. It is never cached."""
+def problem(status: int, code: str, detail: str, **more: Any) -> JsonResponse:
+    """A problem document, with further members if there are any. It is never cached."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": code, "detail": detail}
-    response = JsonResponse(body, status=status, content_type="application/problem+json")
+    response = JsonResponse(body | more, status=status, content_type="application/problem+json")
     response.headers["Cache-Control"] = "no-store"
     return response
 

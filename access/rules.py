@@ -50,6 +50,17 @@ def plain_code(typed: str) -> str:
     return "".join(letter for letter in typed.lower() if letter in hexdigits)
 
 
+def span(seconds: int) -> str:
+    """A length of time as people say it: "45 seconds", "15 minutes", "8 hours". Rounded up to whole units."""
+    size, unit = next(
+        each
+        for each in ((3600, "hour"), (60, "minute"), (1, "second"))
+        if seconds >= 2 * each[0] or seconds == each[0] or each[0] == 1
+    )
+    number = -(-seconds // size)
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
 def session_ended(*, now: float, signed_in_at: float | None, seen_at: float | None, idle: int, absolute: int) -> bool:
     """Whether a session has reached a limit (all figures in seconds). Without its stamps a session has ended."""
     if signed_in_at is None or seen_at is None:

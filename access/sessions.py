@@ -10,6 +10,7 @@ from django.utils import timezone
 from django_otp import login as verified_by
 
 from access.actors import actor_of
+from access.lifetimes import lifetime_of
 from access.models import Passkey, Session
 from access.session_engine import ADDRESS, AGENT, CONFIRMED_AT, SEEN_AT, SIGNED_IN_AT
 
@@ -22,6 +23,7 @@ def begin_session(request: HttpRequest, passkey: Passkey) -> None:
     request.session.flush()
     login(request, passkey.user, backend="access.backends.PasskeyBackend")
     verified_by(request, passkey)
+    request.session.set_expiry(lifetime_of(passkey.user).absolute)
     now = time.time()
     request.session[SIGNED_IN_AT] = request.session[SEEN_AT] = request.session[CONFIRMED_AT] = now
     request.session[ADDRESS] = actor_of(request).address

@@ -113,6 +113,7 @@ def admin_window(browser: Browser, site: str, settings: SettingsWrapper) -> Iter
     window = Window(browser, site)
     try:
         window.enrol(bootstrap_admin(email="asha@example.com", name="Asha", by=Actor.system("tests")).token)
+        window.page.goto("/passkeys")
         yield window
     finally:
         window.close()

@@ -34,7 +34,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
 def enrol_look(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Whom a link is for, so that its holder sees it before touching the reader."""
     link = _link(body)
-    return {"email": link.user.email, "expires_at": link.expires_at.isoformat()}
+    return {"state": "ready", "email": link.user.email, "expires_at": link.expires_at.isoformat()}
 
 
 @public

@@ -14,7 +14,7 @@ from access import actions, queries
 from access.actors import actor_of
 from access.lifetimes import lifetime_of
 from access.models import User
-from access.rules import token_hash
+from access.rules import span, token_hash
 
 
 @never_cache
@@ -22,10 +22,12 @@ from access.rules import token_hash
 def sessions(request: HttpRequest) -> HttpResponse:
     """The person's sessions, the one that was used last first."""
     user = cast(User, request.user)
+    lifetime = lifetime_of(user)
     context = {
         "sessions": queries.sessions_of(user),
         "this_session": token_hash(request.session.session_key or ""),
-        "lifetime": lifetime_of(user),
+        "idle": span(lifetime.idle),
+        "absolute": span(lifetime.absolute),
     }
     return render(request, "access/sessions.html", context)
 

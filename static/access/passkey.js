@@ -1,5 +1,5 @@
 // Passkey ceremonies: signing in, enrolling, adding a passkey, and confirming forms that are dangerous.
-//   <form data-passkey="sign-in | enrol | add">   runs that ceremony when it is sent
+//   <form data-passkey="sign-in | enrol | add | recover | accept | leave">   runs that ceremony when it is sent
 //   <form data-step-up>                           asks for a passkey unless one was used lately, then sends the form as it is
 //   <form data-step-up="bound">                   asks each time, for exactly this address and these fields
 (() => {
@@ -129,7 +129,9 @@
   };
 
   // -- signing in, enrolling, adding
+  //    a page of a one-time link says where its endpoints are: <div data-link-page="/enrol"> has /enrol/look, /enrol/begin …
   const linkToken = () => location.hash.slice(1);
+  const linkPage = () => one("[data-link-page]").dataset.linkPage;
   const confirmFresh = async (action) => {
     const begun = await send("/step-up/begin", action ? { action } : {});
     if (!begun.fresh) await send("/step-up/finish", { credential: await get(begun.options) });
@@ -139,14 +141,27 @@
       const { options } = await send("/sign-in/begin", {});
       const credential = await get(options);
       const done = await send("/sign-in/finish", { credential, next: form.dataset.next ?? "" });
-      location.assign(done.next);
+      if ("stay" in form.dataset) location.reload();
+      else location.assign(done.next);
     },
     enrol: async (form) => {
-      const link = { token: linkToken(), name: form.elements.namedItem("name").value };
-      const { options } = await send("/enrol/begin", link);
+      const link = { ...Object.fromEntries(new FormData(form)), token: linkToken() };
+      const { options } = await send(`${linkPage()}/begin`, link);
       const credential = await create(options);
-      const done = await send("/enrol/finish", { ...link, credential });
+      const done = await send(`${linkPage()}/finish`, { ...link, credential });
       location.replace(done.next); // the used link leaves the history
+    },
+    accept: async () => {
+      const done = await send(`${linkPage()}/accept`, { token: linkToken() });
+      location.replace(done.next);
+    },
+    leave: async () => {
+      await send("/sign-out", {});
+      location.reload();
+    },
+    recover: async (form) => {
+      const done = await send("/recover/redeem", { code: form.elements.namedItem("code").value });
+      location.replace(done.next);
     },
     add: async (form) => {
       const name = form.elements.namedItem("name").value;
@@ -212,11 +227,11 @@
   const openLink = async (form) => {
     addEventListener("hashchange", () => location.reload());
     if (!linkToken()) return show("no-link");
-    if (!rightPlace(form)) return show("ready");
+    if (!rightPlace(form)) return show(form.closest("[data-state]").dataset.state);
     try {
-      const link = await send("/enrol/look", { token: linkToken() });
-      one("[data-link-email]").textContent = link.email;
-      show("ready");
+      const link = await send(`${linkPage()}/look`, { token: linkToken() });
+      for (const part of document.querySelectorAll("[data-link]")) part.textContent = link[part.dataset.link];
+      show(link.state);
     } catch (error) {
       one("[data-link-error]").textContent = told(error);
       show("refused");
@@ -224,7 +239,7 @@
   };
   if (outside) {
     const form = one("form[data-passkey]", outside);
-    if (form.dataset.passkey === "enrol") openLink(form);
+    if (one("[data-link-page]")) openLink(form);
     else rightPlace(form);
   }
 })();

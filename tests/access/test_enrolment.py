@@ -28,7 +28,7 @@ def test_a_link_enrols_a_passkey_and_signs_in(newcomer):
     assert looked.json()["email"] == "ravi@example.com"
     answer = person.enrol(person.token, name=" Work laptop ")
     assert answer.status_code == 200
-    assert answer.json()["next"] == "/spend"
+    assert answer.json()["next"] == "/recovery-codes"
     assert person.get("/session").json()["signed_in"]
     passkey = Passkey.objects.get()
     assert (passkey.user_id, passkey.name, passkey.transports) == (person.user.pk, "Work laptop", ["internal"])

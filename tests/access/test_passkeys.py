@@ -23,13 +23,11 @@ def add(person: Person, name: str = "Security key"):
     return person.send("/passkeys/finish", {"name": name, "credential": credential}), another
 
 
-def test_the_page_shows_passkeys_and_sessions(ravi):
+def test_the_page_shows_passkeys(ravi):
     page = ravi.get("/passkeys").content.decode()
     assert "Test passkey" in page
     assert "You have one passkey" in page
-    assert "Your last passkey cannot be removed" in page
-    assert "This one" in page
-    assert "127.0.0.1" in page
+    assert "Your last working passkey cannot be disabled or removed" in page
 
 
 def test_adding_a_passkey_ends_other_sessions(ravi):
@@ -79,7 +77,7 @@ def test_removing_the_passkey_in_use_signs_out(ravi):
 
 def test_the_last_passkey_cannot_be_removed(ravi):
     answer = ravi.post(f"/passkeys/{Passkey.objects.get().pk}/remove", follow=True)
-    assert "This is your last passkey" in answer.content.decode()
+    assert "This is your last working passkey" in answer.content.decode()
     assert Passkey.objects.count() == 1
 
 
