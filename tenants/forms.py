@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -148,6 +148,17 @@ class KeyFilterForm(forms.Form):
         project = cast(forms.ModelChoiceField, self.fields["project"])
         environment.choices = [("", "Any environment"), *((name, name) for name in settings.SPENDOPS.environments)]
         project.queryset = Project.objects.filter(tenant=tenant).order_by("name")
+
+
+class RotateForm(ActionForm):
+    """How long the old key goes on working."""
+
+    grace = forms.TypedChoiceField(
+        label="The old key works for",
+        choices=[("1", "1 more hour"), ("24", "1 more day"), ("168", "7 more days"), ("0", "no longer: it ends now")],
+        initial="24",
+        coerce=lambda hours: timedelta(hours=int(hours)),
+    )
 
 
 class RevokeForm(ActionForm):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -17,6 +17,7 @@ from tenants.errors import InvalidNameError, InvalidSettingError
 NAME_LONGEST = 120
 PATTERNS_MOST = 100
 PATTERN_LONGEST = 200
+GRACE_LONGEST = timedelta(days=30)
 
 # Category Cf also holds the joiners that Indic scripts and emoji need: of it, only what turns the text's direction
 _TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -106,6 +107,16 @@ def clean_expiry(expires_at: datetime | None, *, now: datetime) -> datetime | No
             field="expires_at",
         )
     return expires_at
+
+
+def clean_grace(grace: timedelta) -> timedelta:
+    """How long a rotated key goes on working: nothing to 30 days."""
+    if not timedelta(0) <= grace <= GRACE_LONGEST:
+        raise InvalidSettingError(
+            f"The old key can go on working for at most {GRACE_LONGEST.days} days: choose a shorter time.",
+            field="grace",
+        )
+    return grace
 
 
 def clean_patterns(patterns: Iterable[str], *, field: str) -> list[str]:

@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern] = [
     path("keys/<str:key_id>", keys.detail, name="key"),
     path("keys/<str:key_id>/disable", keys.disable, name="key_disable"),
     path("keys/<str:key_id>/enable", keys.enable, name="key_enable"),
+    path("keys/<str:key_id>/rotate", keys.rotate, name="key_rotate"),
     path("keys/<str:key_id>/revoke", keys.revoke, name="key_revoke"),
     path("projects", projects.index, name="projects"),
     path("projects/<str:project_id>/rename", projects.rename, name="project_rename"),

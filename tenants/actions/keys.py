@@ -1,4 +1,4 @@
-"""The life of API keys: issued, disabled and enabled again, revoked."""
+"""The life of API keys: issued, disabled and enabled again, rotated, revoked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from changes.actor import Actor
 from changes.record import Publish, Topic, record
 from tenants.errors import AlreadyIssuedError, InvalidSettingError, StatusError
 from tenants.models import ApiKey, Project, Tenant
-from tenants.rules import clean_environment, clean_expiry, clean_name, clean_patterns
+from tenants.rules import clean_environment, clean_expiry, clean_grace, clean_name, clean_patterns
 from tenants.scope import tenant_scope
 from wire.keys import key_hash, new_key
 
@@ -91,6 +91,66 @@ def _insert(key: ApiKey) -> None:
             "issue another one.",
             key_id=made.id,
         ) from error
+
+
+def rotate_key(*, key: ApiKey, grace: timedelta, by: Actor) -> IssuedKey:
+    """A new key that may do what the old one may. The old one works for `grace` more, not after. Raises RefusedError.
+
+    The old key's own expiry stays if it is earlier; the new key takes it over. Rotating a key again raises
+    AlreadyIssuedError with the id of the key that it was rotated into.
+    """
+    grace = clean_grace(grace)
+    now = timezone.now()
+    with transaction.atomic(), tenant_scope(key.tenant_id):
+        old = ApiKey.objects.select_for_update().get(pk=key.pk)
+        _refuse_rotation(old)
+        made = new_key(old.env)
+        new = ApiKey(
+            id=made.public_id,
+            tenant_id=old.tenant_id,
+            project_id=old.project_id,
+            hash=key_hash(made.text, settings.SPENDOPS.pepper),
+            pepper_version=settings.SPENDOPS.pepper_version,
+            last_four=made.last_four,
+            created_by=by.id,
+            **{name: getattr(old, name) for name in _TAKEN_OVER},
+        )
+        new.save(force_insert=True)
+        before = _ending(old)
+        old.replaced_by = new.id
+        old.expires_at = min(old.expires_at or now + grace, now + grace)
+        old.save(update_fields=["replaced_by", "expires_at"])
+        _record("api_key.issued", new, by=by, after=_described(new) | {"replaces": old.id})
+        _record("api_key.rotated", old, by=by, before=before, after=_ending(old))
+    return IssuedKey(new, made.text)
+
+
+_TAKEN_OVER = (
+    "name",
+    "env",
+    "expires_at",
+    "allowed_models",
+    "denied_models",
+    "allowed_providers",
+    "denied_providers",
+    "owner_id",
+)
+
+
+def _refuse_rotation(key: ApiKey) -> None:
+    if key.replaced_by:
+        raise AlreadyIssuedError(
+            f"“{key.name}” was rotated already, and a key is shown only once. If the new one was not copied, rotate "
+            "that one.",
+            key_id=key.replaced_by,
+        )
+    if key.status != ApiKey.Status.ACTIVE or key.expired:
+        state = "expired" if key.status == ApiKey.Status.ACTIVE else key.status
+        raise StatusError(f"The key “{key.name}” is {state}: only one that works can be rotated. Issue a new key.")
+
+
+def _ending(key: ApiKey) -> dict[str, Any]:
+    return {"expires_at": key.expires_at.isoformat() if key.expires_at else None, "replaced_by": key.replaced_by}
 
 
 def disable_key(*, key: ApiKey, by: Actor) -> ApiKey:

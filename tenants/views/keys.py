@@ -14,18 +14,20 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from access.step_up import step_up_required
-from tenants.actions.keys import IssuedKey, disable_key, enable_key, issue_key, revoke_key
+from tenants.actions.keys import IssuedKey, disable_key, enable_key, issue_key, revoke_key, rotate_key
 from tenants.errors import AlreadyIssuedError, RefusedError
-from tenants.forms import IssueKeyForm, KeyFilterForm, RevokeForm
+from tenants.forms import IssueKeyForm, KeyFilterForm, RevokeForm, RotateForm
 from tenants.gates import api_key_for
 from tenants.http import TenantRequest
 from tenants.models import ApiKey
+from tenants.permissions import Permission, needs
 from tenants.queries import KeyFilter, find_keys
 from tenants.snippets import snippets
 
 PER_PAGE = 50
 
 
+@needs(Permission.KEYS_VIEW, Permission.KEYS_VIEW_OWN)
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """The tenant's keys, narrowed by the address, so that an address is a view."""
@@ -65,6 +67,7 @@ def index(request: HttpRequest) -> HttpResponse:
     )
 
 
+@needs(Permission.KEYS_ISSUE)
 @require_http_methods(["GET", "POST"])
 @never_cache
 @step_up_required
@@ -85,9 +88,10 @@ def issue(request: HttpRequest) -> HttpResponse:
     return render(request, "tenants/key_issue.html", {"form": form})
 
 
-def _issued(request: TenantRequest, issued: IssuedKey) -> HttpResponse:
+def _issued(request: TenantRequest, issued: IssuedKey, *, instead_of: ApiKey | None = None) -> HttpResponse:
     base_url = settings.GATEWAY_URLS[issued.key.env]
     context = {
+        "instead_of": instead_of,
         "key": issued.key,
         "text": issued.text,
         "base_url": base_url,
@@ -97,6 +101,7 @@ def _issued(request: TenantRequest, issued: IssuedKey) -> HttpResponse:
     return render(request, "tenants/key_issued.html", context)
 
 
+@needs(Permission.KEYS_VIEW, Permission.KEYS_VIEW_OWN)
 @require_safe
 def detail(request: HttpRequest, key_id: str) -> HttpResponse:
     """One key: what it may do, and what may be done with it."""
@@ -104,11 +109,19 @@ def detail(request: HttpRequest, key_id: str) -> HttpResponse:
     return _detail(request, api_key_for(request, key_id))
 
 
-def _detail(request: TenantRequest, key: ApiKey, form: RevokeForm | None = None) -> HttpResponse:
-    context = {"key": key, "form": form or RevokeForm(key=key), "base_url": settings.GATEWAY_URLS.get(key.env, "")}
+def _detail(
+    request: TenantRequest, key: ApiKey, form: RevokeForm | None = None, rotate_form: RotateForm | None = None
+) -> HttpResponse:
+    context = {
+        "key": key,
+        "form": form or RevokeForm(key=key),
+        "rotate_form": rotate_form or RotateForm(),
+        "base_url": settings.GATEWAY_URLS.get(key.env, ""),
+    }
     return render(request, "tenants/key.html", context)
 
 
+@needs(Permission.KEYS_REVOKE)
 @require_POST
 def disable(request: HttpRequest, key_id: str) -> HttpResponse:
     """Let a key rest."""
@@ -123,6 +136,7 @@ def disable(request: HttpRequest, key_id: str) -> HttpResponse:
     return redirect("tenants:key", key.id)
 
 
+@needs(Permission.KEYS_REVOKE)
 @require_POST
 @step_up_required
 def enable(request: HttpRequest, key_id: str) -> HttpResponse:
@@ -138,6 +152,29 @@ def enable(request: HttpRequest, key_id: str) -> HttpResponse:
     return redirect("tenants:key", key.id)
 
 
+@needs(Permission.KEYS_ISSUE)
+@require_POST
+@never_cache
+@step_up_required
+def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
+    """A new key in place of this one, shown once; the old one works for a while."""
+    request = cast(TenantRequest, request)
+    key = api_key_for(request, key_id)
+    form = RotateForm(request.POST)
+    if form.is_valid():
+        try:
+            issued = rotate_key(key=key, grace=form.cleaned_data["grace"], by=request.actor)
+        except AlreadyIssuedError as error:
+            messages.info(request, error.message)
+            return redirect("tenants:key", error.key_id)
+        except RefusedError as error:
+            form.refuse(error)
+        else:
+            return _issued(request, issued, instead_of=api_key_for(request, key_id))
+    return _detail(request, key, rotate_form=form)
+
+
+@needs(Permission.KEYS_REVOKE)
 @require_POST
 @step_up_required
 def revoke(request: HttpRequest, key_id: str) -> HttpResponse:
