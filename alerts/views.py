@@ -25,6 +25,7 @@ from alerts.slack_preview import parts_of
 from spend.views.live import NOTHING_NEW, stamp
 from tenants.errors import RefusedError
 from tenants.http import TenantRequest
+from tenants.permissions import Permission, needs
 
 PER_PAGE = 50
 
@@ -44,12 +45,14 @@ MAIL_POLICY = {
 }
 
 
+@needs(Permission.ALERTS_VIEW)
 @require_safe
 def outbox(request: HttpRequest) -> HttpResponse:
     """The tenant's messages, newest first."""
     return _outbox(cast(TenantRequest, request), "alerts/outbox.html")
 
 
+@needs(Permission.ALERTS_VIEW)
 @require_safe
 def outbox_rows(request: HttpRequest) -> HttpResponse:
     """The part that changes. 204 while it is what the page has `seen`."""
@@ -72,6 +75,7 @@ def _outbox(request: TenantRequest, template: str) -> HttpResponse:
     return render(request, template, context)
 
 
+@needs(Permission.ALERTS_VIEW)
 @require_safe
 @csp_update({"frame-src": [SELF]})  # type: ignore[arg-type]  # its types know only views without arguments
 def delivery(request: HttpRequest, delivery_id: str) -> HttpResponse:
@@ -86,6 +90,7 @@ def delivery(request: HttpRequest, delivery_id: str) -> HttpResponse:
     return render(request, "alerts/delivery.html", context)
 
 
+@needs(Permission.ALERTS_VIEW)
 @require_safe
 @xframe_options_sameorigin
 @csp(MAIL_POLICY)  # type: ignore[arg-type]
@@ -97,6 +102,7 @@ def mail_html(request: HttpRequest, delivery_id: str) -> HttpResponse:
     return HttpResponse(found.html)
 
 
+@needs(Permission.ALERTS_CHANGE)
 @require_POST
 def retry(request: HttpRequest, delivery_id: str) -> HttpResponse:
     """Send a message that was refused or given up once more."""
@@ -111,6 +117,7 @@ def retry(request: HttpRequest, delivery_id: str) -> HttpResponse:
     return redirect("alerts:delivery", found.id)
 
 
+@needs(Permission.ALERTS_VIEW)
 @require_safe
 def channels(request: HttpRequest) -> HttpResponse:
     """Where the tenant's alerts go."""
@@ -123,6 +130,7 @@ def channels(request: HttpRequest) -> HttpResponse:
     return render(request, "alerts/channels.html", {"rows": rows})
 
 
+@needs(Permission.ALERTS_CHANGE)
 @require_http_methods(["GET", "POST"])
 def channel_new(request: HttpRequest, kind: str) -> HttpResponse:
     """The form of a new channel."""
@@ -142,6 +150,7 @@ def channel_new(request: HttpRequest, kind: str) -> HttpResponse:
     return render(request, "alerts/channel_new.html", context, status=422 if form.errors else 200)
 
 
+@needs(Permission.ALERTS_CHANGE)
 @require_POST
 def channel_test(request: HttpRequest, channel_id: str) -> HttpResponse:
     """Send a test message to a channel."""
@@ -155,6 +164,7 @@ def channel_test(request: HttpRequest, channel_id: str) -> HttpResponse:
     return redirect("alerts:delivery", made.id)
 
 
+@needs(Permission.ALERTS_CHANGE)
 @require_POST
 def channel_remove(request: HttpRequest, channel_id: str) -> HttpResponse:
     """No more alerts for a channel."""

@@ -34,11 +34,13 @@ from spend.views.live import NOTHING_NEW, stamp, today_of
 from tenants.errors import RefusedError
 from tenants.http import TenantRequest
 from tenants.models import ApiKey
+from tenants.permissions import Permission, needs
 from wire.display import usd_exact
 
 SHOWN_IN_PANEL = 5
 
 
+@needs(Permission.BUDGETS_VIEW)
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """The tenant's budgets, the most worrying first."""
@@ -51,6 +53,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "budgets/list.html", context)
 
 
+@needs(Permission.BUDGETS_VIEW)
 @require_safe
 def panel(request: HttpRequest) -> HttpResponse:
     """The most worrying budgets, to stand beside other figures."""
@@ -60,6 +63,7 @@ def panel(request: HttpRequest) -> HttpResponse:
     return render(request, "budgets/_panel.html", context)
 
 
+@needs(Permission.BUDGETS_CHANGE)
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     """The form of a new budget."""
@@ -76,6 +80,7 @@ def new(request: HttpRequest) -> HttpResponse:
     return render(request, "budgets/new.html", _form_context(request, form), status=422 if form.errors else 200)
 
 
+@needs(Permission.BUDGETS_CHANGE)
 @require_http_methods(["GET", "POST"])
 @step_up_required(bound=True)
 def edit(request: HttpRequest, budget_id: str) -> HttpResponse:
@@ -110,6 +115,7 @@ def _form_context(request: TenantRequest, form: BudgetForm) -> dict[str, Any]:
     return {"form": form, "keys_by_env": by_env}
 
 
+@needs(Permission.BUDGETS_VIEW)
 @require_safe
 def detail(request: HttpRequest, budget_id: str) -> HttpResponse:
     """One budget: how it stands, how it came there, and what was decided."""
@@ -117,6 +123,7 @@ def detail(request: HttpRequest, budget_id: str) -> HttpResponse:
     return render(request, "budgets/budget.html", _detail(request, budget_for(request, budget_id)))
 
 
+@needs(Permission.BUDGETS_VIEW)
 @require_safe
 def figures(request: HttpRequest, budget_id: str) -> HttpResponse:
     """The part of a budget's page that changes. 204 while it is what the page has `seen`."""
@@ -176,6 +183,7 @@ def _table(spend: Stack) -> list[dict[str, Any]]:
     return [{"day": day, "spent": spent, "total": total} for day, spent, total in rows][::-1]
 
 
+@needs(Permission.BUDGETS_CHANGE)
 @require_POST
 @step_up_required(bound=True)
 def archive(request: HttpRequest, budget_id: str) -> HttpResponse:

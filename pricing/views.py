@@ -17,12 +17,14 @@ from pricing.forms import CatalogueForm
 from pricing.models import ModelPrice
 from pricing.queries import current_book, find_models, model_by_name, price_history, rules_in
 from pricing.sources.base import Report
+from tenants.permissions import Permission, needs
 from wire.units import UNITS
 
 PER_PAGE = 50
 _COLUMNS = ("input", "output", "cache_read", "cache_write")
 
 
+@needs(Permission.PRICES_VIEW)
 @require_safe
 def catalogue(request: HttpRequest) -> HttpResponse:
     """All models with the prices that hold now, narrowed by the address."""
@@ -54,6 +56,7 @@ def catalogue(request: HttpRequest) -> HttpResponse:
     return render(request, "pricing/catalogue.html", context)
 
 
+@needs(Permission.PRICES_VIEW)
 @require_safe
 def report(request: HttpRequest) -> HttpResponse:
     """What of the source was rounded, and what a price book cannot say."""
@@ -63,6 +66,7 @@ def report(request: HttpRequest) -> HttpResponse:
     return render(request, "pricing/report.html", context)
 
 
+@needs(Permission.PRICES_VIEW)
 @require_safe
 def model(request: HttpRequest, provider: str, model: str) -> HttpResponse:
     """One model: all its prices, how it is found, and what its prices were."""

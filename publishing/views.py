@@ -14,8 +14,10 @@ from access.step_up import step_up_required
 from changes.models import OutboxRow
 from publishing import actions, queries
 from tenants.http import TenantRequest
+from tenants.permissions import Permission, needs
 
 
+@needs(Permission.PUBLISHING_VIEW)
 @require_safe
 def ledger(request: HttpRequest) -> HttpResponse:
     """Lag by environment, recent writes, and what fails. Asked by htmx, only the part that changes."""
@@ -30,6 +32,7 @@ def ledger(request: HttpRequest) -> HttpResponse:
     return render(request, "publishing/_ledger.html" if request.htmx else "publishing/ledger.html", context)
 
 
+@needs(Permission.PUBLISHING_RETRY)
 @require_POST
 @step_up_required
 def retry_entry(request: HttpRequest, entry_id: int) -> HttpResponse:
@@ -44,6 +47,7 @@ def retry_entry(request: HttpRequest, entry_id: int) -> HttpResponse:
     return redirect("publishing:ledger")
 
 
+@needs(Permission.PUBLISHING_REPAIR)
 @require_POST
 @step_up_required
 def retry_object(request: HttpRequest, row_id: int) -> HttpResponse:

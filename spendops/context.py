@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import resolve, reverse
 
+from tenants.permissions import Needs, Permission, needs_of
 from tenants.queries import tenants_of
 
 THEME_COOKIE = "theme"  # written by static/js/app.js
@@ -24,9 +26,26 @@ NAVIGATION = (
     ("Publishing", "publishing:ledger", "cloud-upload"),
 )
 
+Entry = tuple[str, str, str]
+
+
+def open_entries(request: HttpRequest) -> list[Entry]:
+    """The sidebar's entries that the person's roles may open, as the views themselves say."""
+    allowed: frozenset[Permission] = getattr(request, "permissions", frozenset())
+    return [entry for entry in NAVIGATION if not _needs_of(entry[1]).missing("GET", allowed)]
+
+
+@cache
+def _needs_of(url_name: str) -> Needs:
+    wanted = needs_of(resolve(reverse(url_name)).func)
+    if wanted is None:
+        raise LookupError(f"The view of {url_name} says not who may open it.")
+    return wanted
+
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """The sidebar's entries and which of them the page belongs to, the tenants to choose from, and the chosen theme.
+    """The sidebar's entries that the role may open and which of them the page belongs to, the tenants to choose from,
+    and the chosen theme.
 
     The theme is "" for the system's; the tenants are only asked for where the sidebar is drawn.
     """
@@ -36,7 +55,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     return {
         "navigation": [
             {"label": label, "url_name": name, "icon": icon, "current": name == section}
-            for label, name, icon in NAVIGATION
+            for label, name, icon in open_entries(request)
         ],
         "tenants_of_user": partial(tenants_of, request.user),  # type: ignore[arg-type]
         "theme": theme if theme in THEMES else "",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from django.urls import include, path
-from django.views.generic import RedirectView
 
 from spendops.api import api
 from spendops.health import health, ready
+from spendops.home import home
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="spend:overview"), name="home"),
+    path("", home, name="home"),
     path("health", health, name="health"),
     path("ready", ready, name="ready"),
     path("", include("access.urls")),

@@ -8,6 +8,7 @@ from django_htmx.middleware import HtmxDetails
 from access.models import User
 from changes.actor import Actor
 from tenants.models import Membership, Tenant
+from tenants.permissions import Permission
 
 
 class TenantRequest(HttpRequest):
@@ -19,4 +20,5 @@ class TenantRequest(HttpRequest):
     tenant: Tenant
     membership: Membership
     actor: Actor
+    permissions: frozenset[Permission]  # of all the person's roles here, read anew for each request
     platform_admin: bool  # may look after the whole installation, whatever the role in this tenant

@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 
 from access.models import User
 from tenants.models import ApiKey, Membership, Project, Tenant
+from tenants.permissions import Role
 
 
 class Standing(NamedTuple):
@@ -16,7 +17,12 @@ class Standing(NamedTuple):
 
     tenant: Tenant
     membership: Membership
-    platform_admin: bool
+    roles: frozenset[str]
+
+    @property
+    def platform_admin(self) -> bool:
+        """Whether the person looks after the whole installation, whatever the role in this tenant."""
+        return Role.PLATFORM_ADMIN in self.roles
 
 
 def memberships_of(user: User) -> list[Membership]:
@@ -34,17 +40,22 @@ def standing_of(user: User, *, chosen: str = "") -> Standing | None:
     own = [each for each in memberships if each.tenant is not None]
     for each in own:
         if each.tenant_id == chosen and each.tenant is not None:
-            return Standing(each.tenant, each, platform is not None)
+            return _standing(each.tenant, each, memberships)
     if platform is not None:
         tenant = Tenant.objects.filter(id=chosen).first() if chosen else None
         if tenant is None and not own:
             tenant = Tenant.objects.order_by("created_at", "id").first()
         if tenant is not None:
-            return Standing(tenant, platform, True)
+            return _standing(tenant, platform, memberships)
     for each in own:
         if each.tenant is not None:
-            return Standing(each.tenant, each, platform is not None)
+            return _standing(each.tenant, each, memberships)
     return None
+
+
+def _standing(tenant: Tenant, membership: Membership, memberships: list[Membership]) -> Standing:
+    """With every role that counts in this tenant: those in it, and that of a platform admin."""
+    return Standing(tenant, membership, frozenset(each.role for each in memberships if each.tenant in (None, tenant)))
 
 
 def tenants_of(user: User) -> list[Tenant]:

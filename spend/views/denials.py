@@ -17,17 +17,20 @@ from spend.present import reason_label, shown_denial
 from spend.queries.denials import denials_by_reason, find_denials
 from spend.views.live import NOTHING_NEW, OUT_OF_REACH, page_end, query_with, stamp, today_of
 from tenants.http import TenantRequest
+from tenants.permissions import Permission, needs
 from wire.display import counted
 
 A_PAGE = 50
 
 
+@needs(Permission.SPEND_VIEW, Permission.SPEND_VIEW_OWN)
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """The whole page."""
     return _answer(cast(TenantRequest, request), "spend/denials.html")
 
 
+@needs(Permission.SPEND_VIEW, Permission.SPEND_VIEW_OWN)
 @require_safe
 def rows(request: HttpRequest) -> HttpResponse:
     """What changes. 204 while it is what the page says it has `seen`."""

@@ -21,17 +21,20 @@ from spend.stack import ZERO, Group, Stack, stack, total_of
 from spend.views.live import NOTHING_NEW, OUT_OF_REACH, query_with, stamp, today_of
 from spend.waiting import calls_on_their_way
 from tenants.http import TenantRequest
+from tenants.permissions import Permission, needs
 
 REDRAW_SECONDS = 10
 LINKED = ("model", "project", "key", "env")  # groupings that the list of requests can be narrowed to
 
 
+@needs(Permission.SPEND_VIEW, Permission.SPEND_VIEW_OWN)
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """The whole page."""
     return _answer(cast(TenantRequest, request), "spend/overview.html")
 
 
+@needs(Permission.SPEND_VIEW, Permission.SPEND_VIEW_OWN)
 @require_safe
 def data(request: HttpRequest) -> HttpResponse:
     """The part that changes. 204 while it is what the page says it has `seen`."""

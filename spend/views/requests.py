@@ -21,6 +21,7 @@ from spend.queries.requests import RequestRow, find_requests, models_used, reque
 from spend.views.live import NOTHING_NEW, OUT_OF_REACH, page_end, query_with, stamp, today_of
 from spend.waiting import calls_on_their_way
 from tenants.http import TenantRequest
+from tenants.permissions import Permission, needs
 from wire.display import counted
 from wire.ids import event_id_ms
 from wire.money import decimal_from_pico
@@ -29,12 +30,14 @@ from wire.units import UNITS
 A_PAGE = 50
 
 
+@needs(Permission.SPEND_VIEW, Permission.SPEND_VIEW_OWN)
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """The whole page."""
     return _answer(cast(TenantRequest, request), "spend/requests.html")
 
 
+@needs(Permission.SPEND_VIEW, Permission.SPEND_VIEW_OWN)
 @require_safe
 def rows(request: HttpRequest) -> HttpResponse:
     """The newest requests alone. 204 while they are what the page says it has `seen`."""
@@ -100,6 +103,7 @@ def _why_empty(request: TenantRequest, form: RequestsForm) -> dict[str, Any]:
     return {"data_to": freshness(request.tenant.id).data_to, "waiting": calls_on_their_way(form.envs)}
 
 
+@needs(Permission.SPEND_VIEW, Permission.SPEND_VIEW_OWN)
 @require_safe
 def one(request: HttpRequest, event_id: UUID) -> HttpResponse:
     """Everything about one call, and how its cost came about."""

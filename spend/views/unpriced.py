@@ -16,8 +16,10 @@ from spend.periods import Choice
 from spend.queries.unpriced import UnpricedModel, unpriced_models
 from spend.views.live import OUT_OF_REACH
 from tenants.http import TenantRequest
+from tenants.permissions import Permission, needs
 
 
+@needs(Permission.SPEND_VIEW, Permission.SPEND_VIEW_OWN)
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """The last 30 days' unpriced models, those with most requests first."""

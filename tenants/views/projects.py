@@ -14,9 +14,11 @@ from tenants.errors import RefusedError
 from tenants.forms import ProjectForm
 from tenants.gates import project_for
 from tenants.http import TenantRequest
+from tenants.permissions import Permission, needs
 from tenants.queries import projects_of
 
 
+@needs(Permission.PROJECTS_VIEW, to_write=Permission.PROJECTS_CHANGE)
 @require_http_methods(["GET", "POST"])
 def index(request: HttpRequest) -> HttpResponse:
     """All projects with their number of keys, and a form for a new one."""
@@ -33,6 +35,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "tenants/projects.html", {"form": form, "projects": projects_of(request.tenant)})
 
 
+@needs(Permission.PROJECTS_CHANGE)
 @require_http_methods(["GET", "POST"])
 def rename(request: HttpRequest, project_id: str) -> HttpResponse:
     """Give a project another name."""

@@ -16,8 +16,10 @@ from tenants.forms import TenantForm
 from tenants.gates import tenant_for
 from tenants.http import TenantRequest
 from tenants.middleware import CHOSEN
+from tenants.permissions import Permission, needs, signed_in
 
 
+@needs(Permission.SETTINGS_CHANGE)
 @require_http_methods(["GET", "POST"])
 def edit(request: HttpRequest) -> HttpResponse:
     """The tenant's name, time zone and currency."""
@@ -38,10 +40,11 @@ def edit(request: HttpRequest) -> HttpResponse:
     return render(request, "tenants/settings.html", {"form": form, "tenant": tenant})
 
 
+@signed_in
 @require_POST
 def switch(request: HttpRequest, tenant_id: str) -> HttpResponse:
     """Look at another tenant from now on."""
     request = cast(TenantRequest, request)
     tenant = tenant_for(request, tenant_id)
     request.session[CHOSEN] = tenant.id
-    return redirect(safe_return(request, request.POST.get("next", "")) or "spend:overview")
+    return redirect(safe_return(request, request.POST.get("next", "")) or "home")

@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, include, path
 from django.views.decorators.csrf import csrf_exempt
 
 from access.gates import is_public
+from tenants.permissions import signed_in
 from tests.browsing import Person
 
 OPEN_TO_ANYBODY = {
@@ -116,6 +117,7 @@ def test_there_are_no_passwords(ravi):
     assert not Client().login(username=ravi.user.email, password="")
 
 
+@signed_in
 @csrf_exempt
 def exempt(request: HttpRequest) -> HttpResponse:
     return HttpResponse("done")

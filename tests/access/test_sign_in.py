@@ -42,7 +42,7 @@ def test_a_passkey_signs_in_without_a_name(ravi):
     assert not options.get("allowCredentials")
     answer = finish(browser, browser.authenticator.get(options))
     assert answer.status_code == 200
-    assert answer.json()["next"] == "/spend"
+    assert answer.json()["next"] == "/"
     assert signed_in(browser)
     passkey = Passkey.objects.get()
     assert (passkey.sign_count, passkey.last_used_at is not None) == (1, True)
@@ -53,10 +53,10 @@ def test_a_passkey_signs_in_without_a_name(ravi):
 def test_the_way_back_is_kept_on_this_site(ravi):
     for asked, led in {
         "/keys?status=active": "/keys?status=active",
-        "https://evil.example/keys": "/spend",
-        "//evil.example": "/spend",
-        "/\\evil.example": "/spend",
-        "javascript:alert(1)": "/spend",
+        "https://evil.example/keys": "/",
+        "//evil.example": "/",
+        "/\\evil.example": "/",
+        "javascript:alert(1)": "/",
     }.items():
         browser = other_browser(ravi)
         credential = browser.authenticator.get(begin(browser))

@@ -8,17 +8,20 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
 from access.step_up import step_up_required
+from tenants.permissions import signed_in
 from tests.browsing import Person
 
 done: list[str] = []
 
 
+@signed_in
 @step_up_required
 def fresh(request: HttpRequest) -> HttpResponse:
     done.append(request.method)
     return HttpResponse("done")
 
 
+@signed_in
 @step_up_required(bound=True)
 def bound(request: HttpRequest, name: str) -> HttpResponse:
     done.append(f"{name} {request.POST.get('amount')}")

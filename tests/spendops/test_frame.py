@@ -13,6 +13,7 @@ from django.template import engines
 
 from spendops.context import NAVIGATION, navigation
 from spendops.templatetags.icons import icon
+from tenants.permissions import Permission
 
 
 def rendered(text: str, **context) -> str:
@@ -119,7 +120,7 @@ def test_an_icon_is_hidden_from_screen_readers_and_a_missing_one_is_an_error():
 def test_the_sidebar_shows_where_a_page_belongs(rf, view_name, current):
     request = rf.get("/")
     request.resolver_match = SimpleNamespace(view_name=view_name)
-    request.user = None
+    request.user, request.permissions = None, frozenset(Permission)
     entries = navigation(request)["navigation"]
     assert [entry["label"] for entry in entries if entry["current"]] == ([current] if current else [])
     assert len(entries) == len(NAVIGATION)
