@@ -24,5 +24,13 @@ def is_verified(request: HttpRequest) -> bool:
     return check is not None and bool(check())
 
 
+def is_admitted(request: HttpRequest) -> bool:
+    """Whether the request is somebody's: a person's with a passkey or, of the API's, a service token's.
+
+    The latter is set by `tenants.frame.callers`, under /api/ only, so that a token is never enough for a page.
+    """
+    return is_verified(request) or getattr(request, "service_token", None) is not None
+
+
 def is_public(view: Callable[..., Any]) -> bool:
     return getattr(view, _MARK, False) is True

@@ -15,7 +15,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from access.gates import is_public, is_verified
+from access.gates import is_admitted, is_public, is_verified
 from access.lifetimes import lifetime_of
 from access.models import User
 from access.problems import problem, wants_html
@@ -61,7 +61,7 @@ class PasskeyRequiredMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self._get_response(request)
-        if request.resolver_match is None and request.path.startswith("/api/") and not is_verified(request):
+        if request.resolver_match is None and request.path.startswith("/api/") and not is_admitted(request):
             return refuse(request)  # an address that does not exist tells a stranger no more than one that does
         return response
 
@@ -70,9 +70,9 @@ class PasskeyRequiredMiddleware:
     ) -> HttpResponse | None:
         if is_public(view):
             return None
-        if not is_verified(request):
+        if not is_admitted(request):
             return refuse(request)
-        if getattr(view, "csrf_exempt", False) and _is_forged(request):
+        if is_verified(request) and getattr(view, "csrf_exempt", False) and _is_forged(request):
             return problem(403, "csrf_failed", "Send the CSRF token of the page in the header X-CSRFToken.")
         return None
 

@@ -70,10 +70,12 @@ INSTALLED_APPS = [
 AUTH_USER_MODEL = "access.User"
 AUTHENTICATION_BACKENDS = ["access.backends.PasskeyBackend"]
 MIDDLEWARE = [
+    "changes.middleware.RequestIdMiddleware",
+    "spendops.headers.HeadersMiddleware",
+    "csp.middleware.CSPMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
-    "changes.middleware.RequestIdMiddleware",
+    "tenants.frame.problems.ApiAnswersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -82,6 +84,7 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "access.middleware.PasskeyRequiredMiddleware",
     "tenants.middleware.CurrentTenantMiddleware",
+    "tenants.frame.callers.ServiceTokenMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -246,6 +249,9 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+
+# -- the API
+API_REQUESTS_PER_MINUTE = env.number("SPENDOPS_API_REQUESTS_PER_MINUTE", 600, least=1, most=1_000_000)
 
 # -- static files, messages, logs
 STATIC_URL = "/static/"

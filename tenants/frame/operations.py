@@ -1,0 +1,86 @@
+"""How an operation is declared: its address, what it needs, what it answers. What is not declared is open to nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from ninja import NinjaAPI, Router
+from ninja.operation import Operation
+
+from tenants.frame.callers import PasskeySession, ServiceTokenAuth
+from tenants.frame.problems import Problem
+from tenants.permissions import Needs, Permission, needs, needs_of, signed_in
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+IDEMPOTENCY_PARAMETER = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "required": False,
+    "schema": {"type": "string", "pattern": "^[!-~]{8,128}$"},
+    "description": "Names this very request: sent again within 24 hours it is answered again and not done again.",
+}
+
+
+def operation(
+    router: Router,
+    method: str,
+    path: str,
+    *permissions: Permission,
+    answers: dict[int, Any],
+    people_only: bool = False,
+    creates: bool = False,
+    summary: str,
+) -> Callable[[View], View]:
+    """Declare an operation that needs any one of these permissions; with none, being let in is enough.
+
+    Whether it is dangerous follows from the permission (`tenants.tokens.DANGEROUS`): then a person must have confirmed.
+    """
+
+    def declare(view: View) -> View:
+        marked = needs(*permissions)(view) if permissions else signed_in(view)
+        wanted = needs_of(marked) or Needs(frozenset(), frozenset())
+        refusals = {400, 401, 403, 422, 429} | ({404} if "{" in path else set()) | ({409} if creates else set())
+        extra: dict[str, Any] = {"x-permissions": sorted(permissions)}
+        if creates:
+            extra["parameters"] = [IDEMPOTENCY_PARAMETER]
+        router.api_operation(
+            [method.upper()],
+            path,
+            auth=[
+                ServiceTokenAuth(wanted, people_only=people_only),
+                PasskeySession(wanted, people_only=people_only),
+            ],
+            response={**answers, **dict.fromkeys(sorted(refusals), Problem)},
+            operation_id=view.__name__,
+            summary=summary,
+            openapi_extra=extra,
+            exclude_none=False,
+        )(marked)
+        return marked
+
+    return declare
+
+
+def operations_of(api: NinjaAPI) -> Iterator[tuple[str, str, Operation]]:
+    """Every operation as (method, address below the API's root, operation)."""
+    for router in api._get_bound_routers():
+        for path, view in router.path_operations.items():
+            for each in view.operations:
+                for method in each.methods:
+                    yield (
+                        method,
+                        "/" + "/".join(part.strip("/") for part in (router.prefix, path) if part.strip("/")),
+                        each,
+                    )
+
+
+def undeclared(api: NinjaAPI) -> list[str]:
+    """The operations that do not say what they need."""
+    return [
+        f"{method} {path}"
+        for method, path, each in operations_of(api)
+        if needs_of(each.view_func) is None
+        or not all(isinstance(door, ServiceTokenAuth | PasskeySession) for door in each.auth_callbacks)
+    ]
