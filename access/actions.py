@@ -252,7 +252,7 @@ def end_session(*, user: User, kept_key: str, by: Actor) -> bool:
     with transaction.atomic():
         ended = Session.objects.filter(session_key=kept_key, user=user).delete()[0] == 1
         if ended:
-            record("sessions.ended", by=by, tenant="", target_kind="user", target_id=user.pk, after={"sessions": 1})
+            record("session.ended", by=by, tenant="", target_kind="user", target_id=user.pk)
     return ended
 
 

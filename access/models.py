@@ -174,6 +174,7 @@ class Ceremony(models.Model):
         ENROL = "enrol"
         ADD_PASSKEY = "add_passkey"
         STEP_UP = "step_up"
+        JOIN = "join"  # a new person's first passkey, made while accepting an invitation
 
     id = models.CharField(primary_key=True, max_length=32, default=new_ceremony_id)
     purpose = models.CharField(max_length=16, choices=Purpose.choices)

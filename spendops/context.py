@@ -21,9 +21,11 @@ NAVIGATION = (
     ("Budgets", "budgets:list", "wallet"),
     ("Projects", "tenants:projects", "folders"),
     ("API keys", "tenants:keys", "key"),
+    ("Members", "tenants:members", "user-circle"),
     ("Pricing", "pricing:catalogue", "tag"),
     ("Alerts", "alerts:outbox", "bell"),
     ("Publishing", "publishing:ledger", "cloud-upload"),
+    ("Audit", "tenants:audit", "clock"),
 )
 
 Entry = tuple[str, str, str]

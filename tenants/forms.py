@@ -14,6 +14,8 @@ from django.conf import settings
 
 from tenants.errors import RefusedError
 from tenants.models import ApiKey, Project, Tenant
+from tenants.queries import members_of
+from tenants.roles import role_choices
 from tenants.rules import NAME_LONGEST, currencies, time_zones
 
 
@@ -59,6 +61,18 @@ class TenantForm(ActionForm):
     )
 
 
+class InviteForm(ActionForm):
+    """Whom to invite, and as what."""
+
+    email = forms.EmailField(
+        label="E-mail address",
+        help_text="Only whoever has this address can accept.",
+        error_messages={"required": "Write an e-mail address.", "invalid": "Write an address like asha@example.com."},
+        widget=forms.EmailInput(attrs={"autocomplete": "off", "placeholder": "asha@example.com"}),
+    )
+    role = forms.ChoiceField(label="Role", choices=role_choices, error_messages={"required": "Choose a role."})
+
+
 class IssueKeyForm(ActionForm):
     """A new API key. Whatever has a sensible default is filled in."""
 
@@ -75,6 +89,11 @@ class IssueKeyForm(ActionForm):
         },
     )
     env = forms.ChoiceField(label="Environment", help_text="Each has its own gateway and its own keys.")
+    owner = forms.ChoiceField(
+        label="Owner",
+        required=False,
+        help_text="A developer sees this key and its usage when it is theirs. Empty: it is the whole tenant's.",
+    )
     expires_on = forms.DateField(
         label="Works until",
         required=False,
@@ -112,6 +131,8 @@ class IssueKeyForm(ActionForm):
         environment = cast(forms.ChoiceField, self.fields["env"])
         environment.choices = [(name, name) for name in names]
         environment.initial = names[0]
+        owner = cast(forms.ChoiceField, self.fields["owner"])
+        owner.choices = [("", "Nobody in particular"), *((each.pk, str(each)) for each in members_of(tenant))]
 
     def clean_allowed_models(self) -> list[str]:
         return _lines(self.cleaned_data["allowed_models"])

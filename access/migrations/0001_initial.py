@@ -65,6 +65,7 @@ class Migration(migrations.Migration):
                             ("enrol", "Enrol"),
                             ("add_passkey", "Add Passkey"),
                             ("step_up", "Step Up"),
+                            ("join", "Join"),
                         ],
                         max_length=16,
                     ),

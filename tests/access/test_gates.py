@@ -29,6 +29,11 @@ OPEN_TO_ANYBODY = {
     "access:enrol_finish",
     "access:recover",
     "access:redeem",
+    "tenants:join",
+    "tenants:join_look",
+    "tenants:join_begin",
+    "tenants:join_finish",
+    "tenants:join_accept",
 }
 SAMPLES = {"int": "1", "str": "x", "slug": "x", "path": "x", "uuid": "00000000-0000-7000-8000-000000000000"}
 
