@@ -61,7 +61,8 @@ class PasskeyRequiredMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self._get_response(request)
-        if request.resolver_match is None and request.path.startswith("/api/") and not is_admitted(request):
+        unresolved = request.resolver_match is None and response.status_code != 401
+        if unresolved and request.path.startswith("/api/") and not is_admitted(request):
             return refuse(request)  # an address that does not exist tells a stranger no more than one that does
         return response
 

@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
-from ninja import NinjaAPI
+from tenants.api.audit import audit
+from tenants.api.keys import keys, projects
+from tenants.api.people import sessions, users
+from tenants.api.tokens import tokens
+from tenants.frame.openapi import FramedAPI
 
-api = NinjaAPI(title="SpendOps", version="1", docs_url=None, urls_namespace="api")
+api = FramedAPI(
+    title="SpendOps",
+    version="1",
+    description="Keys, budgets, people and the audit trail of a tenant. See docs/api.md for how to call it.",
+    urls_namespace="api",
+)
+api.add_router("/users", users)
+api.add_router("/sessions", sessions)
+api.add_router("/tokens", tokens)
+api.add_router("/audit", audit)
+api.add_router("/projects", projects)
+api.add_router("/keys", keys)

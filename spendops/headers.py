@@ -44,7 +44,7 @@ PERMISSIONS_POLICY = ", ".join(
 )
 
 # Pages that are opened by a link with a token, or show secrets: they say nowhere where they were, and are not kept.
-_CONFIDENTIAL = ("/enrol", "/invitation", "/recover", "/sign-in", "/step-up", "/tokens", "/keys/issue")
+_CONFIDENTIAL = ("/enrol", "/join", "/recover", "/sign-in", "/step-up", "/tokens", "/keys/issue")
 
 
 class HeadersMiddleware:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
 from hashlib import sha256
+from inspect import signature
 from typing import Any, TypeVar, cast
 
 from django.conf import settings
@@ -54,6 +55,8 @@ def idempotent(view: View) -> View:
             kept.save(update_fields=["sealed"])
             return response
 
+    # ninja reads annotations with the names of this module, so they are resolved where the view stands
+    cast(Any, once).__signature__ = signature(view, eval_str=True)
     return cast(View, once)
 
 

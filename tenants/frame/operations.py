@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from ninja import NinjaAPI, Router
+from django.http import HttpResponse
+from ninja import NinjaAPI, Router, Schema
 from ninja.operation import Operation
 
 from tenants.frame.callers import PasskeySession, ServiceTokenAuth
@@ -61,6 +62,11 @@ def operation(
         return marked
 
     return declare
+
+
+def created(shown: Schema) -> HttpResponse:
+    """The answer of an operation that creates."""
+    return HttpResponse(shown.model_dump_json(), status=201, content_type="application/json; charset=utf-8")
 
 
 def operations_of(api: NinjaAPI) -> Iterator[tuple[str, str, Operation]]:

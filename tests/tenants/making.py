@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from changes.actor import Actor
 from tenants.actions.keys import IssuedKey, issue_key
 from tenants.actions.tenants import create_tenant
+from tenants.actions.tokens import IssuedToken, issue_token
 from tenants.models import Project, Tenant
+from tenants.tokens import SCOPES
 from tenants.scope import tenant_scope
 
 SOMEBODY = Actor("user", "u_somebody0001", role="tenant_admin", address="192.0.2.7", request_id="request-0001")
@@ -29,3 +34,18 @@ def project_of_name(tenant: Tenant, name: str) -> Project:
 
 def issue(tenant: Tenant, name: str = "bot", env: str = "dev", **policy: Any) -> IssuedKey:
     return issue_key(tenant=tenant, project=project_of(tenant), name=name, env=env, by=SOMEBODY, **policy)
+
+
+def service_token(
+    tenant: Tenant | None, *scopes: str, name: str = "Nightly report", confirmed: bool = True, days: int = 30
+) -> IssuedToken:
+    """A service token with these scopes; without any named, with all."""
+    return issue_token(
+        tenant=tenant,
+        name=name,
+        scopes=scopes or [each.value for each in SCOPES],
+        expires_at=timezone.now() + timedelta(days=days),
+        grantable=SCOPES,
+        confirmed=confirmed,
+        by=SOMEBODY,
+    )

@@ -1,0 +1,218 @@
+"""What the operations of `tenants` take and give."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from ninja import Field, Schema
+from pydantic import AwareDatetime, ConfigDict, StringConstraints
+
+from tenants.frame.paging import Page, Paging
+from tenants.rules import NAME_LONGEST
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LONGEST)]
+_STRICT = ConfigDict(extra="forbid")
+_WHEN = "2026-11-21T09:30:00Z"
+
+
+class TenantOut(Schema):
+    """A tenant."""
+
+    id: str = Field(examples=["t_4k2m9x0c1v7b"])
+    name: str = Field(examples=["Acme"])
+    currency: str = Field(examples=["EUR"])
+    time_zone: str = Field(examples=["Europe/Berlin"])
+
+
+class Me(Schema):
+    """Who calls, and what they may do."""
+
+    kind: Literal["user", "service_token"]
+    id: str = Field(examples=["u_5n0q2d8s6w1f"])
+    name: str = Field(examples=["Asha Rao"])
+    email: str | None = Field(description="Of a person; null for a token.", examples=["asha@example.com"])
+    tenant: TenantOut | None = Field(description="The tenant that is looked at.")
+    permissions: list[str] = Field(examples=[["spend.view", "keys.view"]])
+
+
+class MemberOut(Schema):
+    """Somebody's role in the tenant. A person with two roles is listed once for each."""
+
+    user: str = Field(examples=["u_5n0q2d8s6w1f"])
+    name: str = Field(examples=["Asha Rao"])
+    email: str = Field(examples=["asha@example.com"])
+    role: str = Field(examples=["tenant_admin"])
+    active: bool = Field(description="False for somebody who was deactivated.")
+    since: datetime = Field(examples=[_WHEN])
+
+
+class MemberPage(Page[MemberOut]):
+    """A page of members."""
+
+
+class TokenOut(Schema):
+    """A service token, without its secret."""
+
+    id: str = Field(examples=["4Xk2m9Qx0c1v"])
+    name: str = Field(examples=["Nightly report"])
+    scopes: list[str] = Field(examples=[["spend.view"]])
+    confirmed_scopes: list[str] = Field(
+        description="The dangerous scopes that a person confirmed with a passkey.", examples=[[]]
+    )
+    status: Literal["active", "expired", "revoked"]
+    last_four: str = Field(examples=["x9Zq"])
+    created_at: datetime = Field(examples=[_WHEN])
+    created_by: str = Field(examples=["u_5n0q2d8s6w1f"])
+    expires_at: datetime = Field(examples=["2027-06-30T00:00:00Z"])
+    last_used_at: datetime | None = Field(description="To the minute; null until the first use.", examples=[None])
+    revoked_at: datetime | None = Field(examples=[None])
+
+
+class TokenPage(Page[TokenOut]):
+    """A page of service tokens."""
+
+
+class TokenIn(Schema):
+    """A service token to issue."""
+
+    model_config = _STRICT
+
+    name: Name = Field(examples=["Nightly report"])
+    scopes: list[str] = Field(
+        min_length=1, max_length=50, description="Permissions that you have yourself.", examples=[["spend.view"]]
+    )
+    expires_at: AwareDatetime = Field(description="At most a year from now.", examples=["2027-06-30T00:00:00Z"])
+
+
+class IssuedTokenOut(TokenOut):
+    """A service token just issued."""
+
+    token: str = Field(
+        description="The token itself: this answer is the only one that ever shows it.",
+        examples=["sot_4Xk2m9Qx0c1v_…"],
+    )
+
+
+class SessionOut(Schema):
+    """A browser in which you are signed in."""
+
+    id: str = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+    browser: str = Field(examples=["Firefox on Linux"])
+    address: str = Field(examples=["192.0.2.7"])
+    signed_in_at: datetime | None = Field(examples=[_WHEN])
+    seen_at: datetime | None = Field(examples=[_WHEN])
+    current: bool = Field(description="Whether this request comes from it.")
+
+
+class SessionPage(Page[SessionOut]):
+    """A page of sessions."""
+
+
+class AuditQuery(Paging):
+    """What the list of audit events is narrowed to."""
+
+    kind: str = Field("", max_length=64, pattern=r"^[a-z_.]*$", description="Such as api_key.issued.", examples=[""])
+    actor: str = Field("", max_length=64, pattern=r"^[!-~]*$", description="The id of who acted.", examples=[""])
+    target: str = Field(
+        "", max_length=128, pattern=r"^[!-~]*$", description="The id of what it is about.", examples=[""]
+    )
+    since: AwareDatetime | None = Field(None, description="Not before this moment.")
+    until: AwareDatetime | None = Field(None, description="Before this moment.")
+
+
+class AuditOut(Schema):
+    """Something that happened."""
+
+    id: int = Field(examples=[4711])
+    at: datetime = Field(examples=[_WHEN])
+    kind: str = Field(examples=["api_key.issued"])
+    actor_kind: str = Field(examples=["user"])
+    actor_id: str = Field(examples=["u_5n0q2d8s6w1f"])
+    actor_role: str = Field(examples=["tenant_admin"])
+    target_kind: str = Field(examples=["api_key"])
+    target_id: str = Field(examples=["8Zq1n4Tt6y2p"])
+    before: dict[str, Any] | None = Field(examples=[None])
+    after: dict[str, Any] | None = Field(examples=[{"name": "Billing bot"}])
+    request_id: str = Field(examples=["01936b7e-0000-7000-8000-000000000000"])
+    address: str = Field(examples=["192.0.2.7"])
+
+
+class AuditPage(Page[AuditOut]):
+    """A page of audit events, the newest first."""
+
+
+class ProjectOut(Schema):
+    """A project."""
+
+    id: str = Field(examples=["p_4k2m9x0c1v7b"])
+    name: str = Field(examples=["Checkout"])
+    created_at: datetime = Field(examples=[_WHEN])
+
+
+class ProjectPage(Page[ProjectOut]):
+    """A page of projects."""
+
+
+class ProjectIn(Schema):
+    """A project to create."""
+
+    model_config = _STRICT
+
+    name: Name = Field(examples=["Checkout"])
+
+
+class KeyQuery(Paging):
+    """What the list of keys is narrowed to."""
+
+    status: Literal["", "active", "disabled", "revoked"] = Field("", examples=[""])
+    env: str = Field("", max_length=16, pattern=r"^[a-z]*$", examples=["dev"])
+    project: str = Field("", max_length=32, pattern=r"^[0-9a-z_]*$", description="A project's id.", examples=[""])
+
+
+class KeyOut(Schema):
+    """An API key, without its secret."""
+
+    id: str = Field(examples=["8Zq1n4Tt6y2p"])
+    name: str = Field(examples=["Billing bot"])
+    env: str = Field(examples=["dev"])
+    project: str = Field(description="The project's id.", examples=["p_4k2m9x0c1v7b"])
+    status: Literal["active", "disabled", "revoked"]
+    last_four: str = Field(examples=["x9Zq"])
+    allowed_models: list[str] = Field(examples=[["gpt-4o*"]])
+    denied_models: list[str] = Field(examples=[[]])
+    created_at: datetime = Field(examples=[_WHEN])
+    created_by: str = Field(examples=["u_5n0q2d8s6w1f"])
+    expires_at: datetime | None = Field(examples=[None])
+    revoked_at: datetime | None = Field(examples=[None])
+
+
+class KeyPage(Page[KeyOut]):
+    """A page of API keys."""
+
+
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class KeyIn(Schema):
+    """An API key to issue."""
+
+    model_config = _STRICT
+
+    name: Name = Field(examples=["Billing bot"])
+    project: str = Field(
+        max_length=32, pattern=r"^p_[0-9a-z]{1,30}$", description="The project's id.", examples=["p_4k2m9x0c1v7b"]
+    )
+    env: str = Field(max_length=16, pattern=r"^[a-z]+$", examples=["dev"])
+    expires_at: AwareDatetime | None = Field(None, description="Without it the key does not expire.")
+    allowed_models: list[Pattern] = Field([], max_length=100, description="Empty: every model.", examples=[["gpt-4o*"]])
+    denied_models: list[Pattern] = Field([], max_length=100, examples=[[]])
+
+
+class IssuedKeyOut(KeyOut):
+    """An API key just issued."""
+
+    key: str = Field(
+        description="The key itself: this answer is the only one that ever shows it.",
+        examples=["so_dev_8Zq1n4Tt6y2p_…"],
+    )
