@@ -8,7 +8,7 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from access.models import User
-from tenants.models import ApiKey, Membership, Project, Tenant
+from tenants.models import ApiKey, Membership, Project, ServiceToken, Tenant
 from tenants.permissions import Role
 
 
@@ -67,6 +67,12 @@ def tenants_of(user: User) -> list[Tenant]:
     return sorted(found.values(), key=lambda tenant: tenant.name)
 
 
+def members_of(tenant: Tenant) -> list[User]:
+    """The active people who have a role in a tenant, by name and address."""
+    ids = Membership.objects.filter(tenant=tenant).values("user_id")
+    return list(User.objects.filter(id__in=ids, is_active=True).order_by("name", "email"))
+
+
 def projects_of(tenant: Tenant) -> list[Project]:
     """A tenant's projects by name, each with `keys`: how many of its keys are not revoked."""
     living = ApiKey.objects.filter(tenant=tenant, project=OuterRef("pk")).exclude(status=ApiKey.Status.REVOKED)
@@ -76,12 +82,16 @@ def projects_of(tenant: Tenant) -> list[Project]:
 
 
 class KeyFilter(NamedTuple):
-    """What a list of keys is narrowed to. `text` is part of a name, the start of an id, or the last four."""
+    """What a list of keys is narrowed to.
+
+    `text` is part of a name, the start of an id, or the last four; `owner` a user's id.
+    """
 
     text: str = ""
     status: str = ""
     env: str = ""
     project: str = ""
+    owner: str = ""
 
 
 def find_keys(tenant: Tenant, narrowed: KeyFilter) -> QuerySet[ApiKey]:
@@ -96,4 +106,11 @@ def find_keys(tenant: Tenant, narrowed: KeyFilter) -> QuerySet[ApiKey]:
         keys = keys.filter(env=narrowed.env)
     if narrowed.project:
         keys = keys.filter(project=narrowed.project)
+    if narrowed.owner:
+        keys = keys.filter(owner_id=narrowed.owner)
     return keys.order_by("-created_at", "-id")
+
+
+def service_tokens_of(tenant: Tenant) -> QuerySet[ServiceToken]:
+    """A tenant's service tokens, the newest first, those that ended too."""
+    return ServiceToken.objects.filter(tenant=tenant).order_by("-created_at", "-id")
