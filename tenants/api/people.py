@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, cast
 
 from django.http import Http404, HttpRequest
-from ninja import Path, Query, Router
+from ninja import Path, Query, Router, Status
 
 from access import actions, queries
 from access.models import Session, User
@@ -87,9 +87,10 @@ def _session(row: Session, current: str) -> SessionOut:
 @operation(
     sessions, "DELETE", "/{session_id}", answers={204: None}, people_only=True, summary="End one of your sessions"
 )
-def end_session(request: HttpRequest, session_id: SessionId) -> None:
+def end_session(request: HttpRequest, session_id: SessionId) -> Status[None]:
     by = cast(TenantRequest, request).actor
     if not actions.end_session(user=cast(User, request.user), kept_key=session_id, by=by):
         raise Http404
     if session_id == token_hash(request.session.session_key or ""):
         request.session.modified = False  # it is gone, and is not to be saved again
+    return Status(204, None)
