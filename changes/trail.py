@@ -73,6 +73,11 @@ def noun_label(target_kind: str) -> str:
     return known.label if known else target_kind.replace("_", " ").capitalize()
 
 
+def role_label(role: str) -> str:
+    """A role in words, such as "tenant admin"."""
+    return role.replace("_", " ")
+
+
 def find_targets(text: str) -> set[str]:
     """The ids of all things that are called like this, as far as the open scope allows, and the text itself."""
     return {text}.union(*(noun.find(text) for noun in _nouns.values()))
@@ -123,6 +128,8 @@ class Naming:
             return _GAP
         if isinstance(value, bool):
             return "yes" if value else "no"
+        if name == "role":
+            return role_label(str(value))
         noun = _noun_of_field(name)
         if noun and isinstance(value, str):
             called = self.of(noun, value)

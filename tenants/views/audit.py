@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from access.step_up import step_up_required
 from changes.queries import find_events
-from changes.trail import Naming, differences, noun_label
+from changes.trail import Naming, differences, noun_label, role_label
 from tenants.actions.audit import note_export
 from tenants.audit_export import FORMATS
 from tenants.audit_forms import AuditForm
@@ -46,7 +46,7 @@ def index(request: HttpRequest) -> HttpResponse:
             {
                 "event": event,
                 "parts": naming.sentence(event),
-                "about": noun_label(event.target_kind),
+                "role": role_label(event.actor_role),
                 "tenant": naming.of("tenant", event.tenant_id) if event.tenant_id else "The installation",
             }
             for event in events
@@ -75,6 +75,7 @@ def detail(request: HttpRequest, event_id: int) -> HttpResponse:
         "actor": naming.actor(event),
         "target": naming.target(event),
         "about": noun_label(event.target_kind),
+        "role": role_label(event.actor_role),
         "tenant": naming.of("tenant", event.tenant_id) if event.tenant_id else "",
         "differences": differences(event, naming),
     }

@@ -126,7 +126,7 @@ def test_one_event_shows_what_was_before_and_after(admin_client, ours):
     body = page.content.decode()
     assert "<del>active</del>" in body
     assert "<ins>disabled</ins>" in body
-    for shown in ("Asha", "checkout-web", "192.0.2.44", "request-0044", event.digest, "tenant_admin"):
+    for shown in ("Asha", "checkout-web", "192.0.2.44", "request-0044", event.digest, "tenant admin"):
         assert shown in body
     issued = admin_client.get(f"/audit/{AuditEvent.objects.get(kind='api_key.issued').id}")
     assert f"Default ({ours.project_id})" in text(issued)
