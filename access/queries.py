@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from access.lifetimes import lifetime_of
 from access.models import EnrolmentLink, Passkey, RecoveryCode, Session, User
-from access.rules import session_ended, token_hash
+from access.rules import token_hash
 
 
 def live_link(token: str) -> EnrolmentLink | None:
@@ -35,19 +37,11 @@ def recovery_codes_of(user: User) -> QuerySet[RecoveryCode]:
     return RecoveryCode.objects.filter(user=user, used_at=None)
 
 
-def sessions_of(user: User) -> list[Session]:
+def sessions_of(user: User) -> QuerySet[Session]:
     """A person's sessions that have not reached a limit, the one that was used last first."""
-    now, lifetime = timezone.now().timestamp(), lifetime_of(user)
-    found = Session.objects.filter(user=user, created_at__isnull=False, seen_at__isnull=False).order_by("-seen_at")
-    return [
-        each
-        for each in found
-        if each.created_at is not None
-        and each.seen_at is not None
-        and not session_ended(
-            now=now,
-            signed_in_at=each.created_at.timestamp(),
-            seen_at=each.seen_at.timestamp(),
-            **lifetime._asdict(),
-        )
-    ]
+    now, lifetime = timezone.now(), lifetime_of(user)
+    return Session.objects.filter(
+        user=user,
+        created_at__gte=now - timedelta(seconds=lifetime.absolute),
+        seen_at__gte=now - timedelta(seconds=lifetime.idle),
+    ).order_by("-seen_at")

@@ -29,7 +29,7 @@ def codes(request: HttpRequest) -> HttpResponse:
     made = actions.issue_recovery_codes(user=user, by=actor_of(request)) if request.method == "POST" else []
     left = list(queries.recovery_codes_of(user))
     context = {
-        "made": made,
+        "made": "\n".join(made),
         "left": len(left),
         "of": actions.RECOVERY_CODES,
         "issued_at": left[0].created_at if left else None,
