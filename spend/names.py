@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from spend.forms import Choices
@@ -30,11 +30,14 @@ class Names(NamedTuple):
         return _by_name(self.keys)
 
 
-def names_of(tenant_id: str) -> Names:
-    """A tenant's names, asked for once a page."""
-    projects = Project.objects.filter(tenant=tenant_id).values_list("id", "name")
-    keys = ApiKey.objects.filter(tenant=tenant_id).values_list("id", "name")
-    return Names(dict(projects), dict(keys))
+def names_of(tenant_id: str, *, keys: Collection[str] | None = None) -> Names:
+    """A tenant's names, asked for once a page. With `keys` only those, and the projects that they belong to."""
+    projects = Project.objects.filter(tenant=tenant_id)
+    known = ApiKey.objects.filter(tenant=tenant_id)
+    if keys is not None:
+        known = known.filter(id__in=keys)
+        projects = projects.filter(id__in=known.values("project_id"))
+    return Names(dict(projects.values_list("id", "name")), dict(known.values_list("id", "name")))
 
 
 def unnamed(group_by: str) -> Callable[[str], str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
@@ -27,12 +27,22 @@ class DailyRow(NamedTuple):
     errors: int
 
 
-def daily_spend(tenant_id: str, first: date, last: date, *, group_by: str, envs: Sequence[str] = ()) -> list[DailyRow]:
+def daily_spend(
+    tenant_id: str,
+    first: date,
+    last: date,
+    *,
+    group_by: str,
+    envs: Sequence[str] = (),
+    keys: Collection[str] | None = None,
+) -> list[DailyRow]:
     """Spend from the first to the last of the tenant's own days, both included, in the environments named (else all).
+
+    `keys` are the API keys whose spend may be seen; None means every key's.
 
     Raises ValueError for a grouping that is not in `rollup.GROUPS`, UnavailableError when ClickHouse does not answer.
     """
-    where = Conditions().days(first, last).envs(envs)
+    where = Conditions().days(first, last).envs(envs).keys(keys)
     sql = (
         f"SELECT day, {column_of(group_by)} AS grouped, sum(requests), sum(input_tokens), sum(output_tokens),"  # noqa: S608
         f" sum(cached_tokens), sum(cost), sum(charge), sum(unpriced_requests), {ERRORS}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -48,9 +48,10 @@ def denials_by_reason(
     reason: str = "",
     project: str = "",
     key: str = "",
+    keys: Collection[str] | None = None,
 ) -> list[ReasonCount]:
-    """Refused calls of the tenant's own days by reason, the most frequent first."""
-    where = Conditions().arrived_on(tenant_id, first, last).envs(envs)
+    """Refused calls of the tenant's own days by reason, the most frequent first. `keys`: those that may be seen."""
+    where = Conditions().arrived_on(tenant_id, first, last).envs(envs).keys(keys)
     where.equal(reason=reason, project_id=project, key_id=key)
     sql = (
         "SELECT reason, count() AS calls FROM denial_events FINAL"  # noqa: S608
@@ -68,14 +69,15 @@ def find_denials(
     reason: str = "",
     project: str = "",
     key: str = "",
+    keys: Collection[str] | None = None,
     before: str = "",
     most: int = 50,
 ) -> list[DenialRow]:
-    """Refused calls of the tenant's own days, newest first.
+    """Refused calls of the tenant's own days, newest first. `keys`: those that may be seen; None means all.
 
     `before` is the event id that the page before ended with (an unknown one leaves the first page).
     """
-    where = Conditions().arrived_on(tenant_id, first, last).envs(envs)
+    where = Conditions().arrived_on(tenant_id, first, last).envs(envs).keys(keys)
     where.equal(reason=reason, project_id=project, key_id=key)
     if before and (ended := _denial_by_id(tenant_id, before)):
         where.before(ms_of(ended.ts), str(ended.event_id))

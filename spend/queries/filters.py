@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -33,6 +33,12 @@ class Conditions:
     def envs(self, envs: Sequence[str]) -> Conditions:
         """Environments to narrow to; none means all."""
         return self.add("env IN %(envs)s", envs=tuple(envs)) if envs else self
+
+    def keys(self, keys: Collection[str] | None) -> Conditions:
+        """The API keys that may be seen; None means all of them, an empty collection none."""
+        if keys is None:
+            return self
+        return self.add("key_id IN %(keys)s", keys=tuple(sorted(keys))) if keys else self.add("1 = 0")
 
     def days(self, first: date, last: date) -> Conditions:
         """Days of the rollup, both ends included."""

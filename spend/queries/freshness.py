@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import closing
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -19,9 +20,6 @@ from wire.queues.base import USAGE
 
 DAYS = 30
 _MINUTE_MS = 60_000
-_REVISION = (
-    "SELECT sum(ver) FROM (SELECT max(ver) AS ver FROM usage_daily WHERE tenant_id = %(tenant_id)s GROUP BY day)"
-)
 
 
 class Freshness(NamedTuple):
@@ -38,17 +36,20 @@ class Freshness(NamedTuple):
     revision: int
 
 
-def freshness(tenant_id: str) -> Freshness:
-    """A tenant's freshness. Raises UnavailableError when ClickHouse does not answer."""
+def freshness(tenant_id: str, *, keys: Collection[str] | None = None) -> Freshness:
+    """A tenant's freshness, as far as `keys` go (None: every key). Raises UnavailableError when ClickHouse is away."""
     data_to = complete_to()  # before the sums: what is counted in between is then in them and not claimed
     today = calendar_of(tenant_id).day_of(ms_of(timezone.now()))
-    where = Conditions().days(today - timedelta(days=DAYS - 1), today + timedelta(days=1))
+    where = Conditions().days(today - timedelta(days=DAYS - 1), today + timedelta(days=1)).keys(keys)
     sql = (
         "SELECT sum(requests), sum(unpriced_requests), sum(unpriced_tokens)"  # noqa: S608
         f" FROM {counted_days(str(where))}"
     )
     requests, unpriced, tokens = ask(sql, where.parameters, tenant_id=tenant_id, purpose="freshness")[0]
-    revision = ask(_REVISION, tenant_id=tenant_id, purpose="freshness")[0][0]
+    seen = Conditions().keys(keys)
+    versions = f"SELECT max(ver) AS ver FROM usage_daily WHERE {seen} GROUP BY day"  # noqa: S608
+    question = f"SELECT sum(ver) FROM ({versions})"  # noqa: S608
+    revision = ask(question, seen.parameters, tenant_id=tenant_id, purpose="freshness")[0][0]
     return Freshness(data_to if revision else None, requests, unpriced, tokens, revision)
 
 

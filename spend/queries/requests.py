@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -64,14 +64,17 @@ _COLUMNS = ", ".join({"project": "project_id", "key": "key_id"}.get(name, name) 
 _SELECT = f"SELECT {_COLUMNS} FROM usage_events FINAL"  # noqa: S608 - our own columns
 
 
-def request_by_id(tenant_id: str, event_id: str) -> RequestRow | None:
-    """The call with an event id, at its highest rev; None when the tenant has none, or it is no event's id."""
+def request_by_id(tenant_id: str, event_id: str, *, keys: Collection[str] | None = None) -> RequestRow | None:
+    """The call with an event id, at its highest rev; None when the tenant has none, or it is no event's id.
+
+    `keys`: those whose calls may be seen; None means all.
+    """
     try:
         at = event_id_ms(event_id)
     except ValueError:
         return None
     where = Conditions().arrived(at - _ID_SLACK_MS, at + _ID_SLACK_MS)
-    where.add("event_id = %(event_id)s", event_id=uuid_or_none(event_id))
+    where.keys(keys).add("event_id = %(event_id)s", event_id=uuid_or_none(event_id))
     rows = ask(f"{_SELECT} WHERE {where}", where.parameters, tenant_id=tenant_id, purpose="request by id")
     return RequestRow(*rows[0]) if rows else None
 
@@ -87,15 +90,17 @@ def find_requests(
     key: str = "",
     status: str = "",
     search: str = "",
+    keys: Collection[str] | None = None,
     before: str = "",
     most: int = 50,
 ) -> list[RequestRow]:
     """The calls of the tenant's own days, newest first.
 
     `model` is one as on the chart, or as it was asked for; `search` an event's id or a request's, ours or the
-    provider's; `before` the event id that the page before ended with (an unknown one leaves the first page).
+    provider's; `keys` are those whose calls may be seen (None: all); `before` is the event id that the page before
+    ended with (an unknown one leaves the first page).
     """
-    where = Conditions().arrived_on(tenant_id, first, last).envs(envs)
+    where = Conditions().arrived_on(tenant_id, first, last).envs(envs).keys(keys)
     where.equal(project_id=project, key_id=key, status=status)
     if model:
         where.add(_MODEL, model=model)
@@ -107,16 +112,16 @@ def find_requests(
         )
     elif search:
         where.add("(request_id = %(search)s OR upstream_request_id = %(search)s)", search=search)
-    if before and (ended := request_by_id(tenant_id, before)):
+    if before and (ended := request_by_id(tenant_id, before, keys=keys)):
         where.before(ms_of(ended.ts), str(ended.event_id))
     sql = f"{_SELECT} WHERE {where} {NEWEST_FIRST} LIMIT %(most)s"
     rows = ask(sql, where.parameters | {"most": most}, tenant_id=tenant_id, purpose="requests")
     return [RequestRow(*row) for row in rows]
 
 
-def models_used(tenant_id: str) -> list[str]:
-    """The models that a tenant called in the last 90 days, in order."""
+def models_used(tenant_id: str, *, keys: Collection[str] | None = None) -> list[str]:
+    """The models that a tenant called in the last 90 days, in order. `keys`: those whose calls may be seen."""
     today = calendar_of(tenant_id).day_of(ms_of(timezone.now()))
-    where = Conditions().days(today - timedelta(days=MODELS_DAYS), today + timedelta(days=1))
+    where = Conditions().days(today - timedelta(days=MODELS_DAYS), today + timedelta(days=1)).keys(keys)
     sql = f"SELECT DISTINCT model FROM {counted_days(str(where))} WHERE requests > 0 AND model != '' ORDER BY model"  # noqa: S608
     return [row[0] for row in ask(sql, where.parameters, tenant_id=tenant_id, purpose="models used")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -25,11 +26,14 @@ class UnpricedModel(NamedTuple):
     last_seen: datetime
 
 
-def unpriced_models(tenant_id: str) -> list[UnpricedModel]:
-    """A tenant's unpriced models, the most used first. A model that only an override prices is not among them."""
+def unpriced_models(tenant_id: str, *, keys: Collection[str] | None = None) -> list[UnpricedModel]:
+    """A tenant's unpriced models, the most used first. A model that only an override prices is not among them.
+
+    `keys`: those whose calls may be seen; None means all.
+    """
     now = timezone.now()
     where = Conditions().arrived(ms_of(now - timedelta(days=DAYS)), ms_of(now + timedelta(days=1)))
-    where.add("isNull(charge) AND kind = 'call'")
+    where.keys(keys).add("isNull(charge) AND kind = 'call'")
     sql = (
         "SELECT model_asked, provider, count() AS calls, sum(input_tokens + output_tokens), min(ts), max(ts)"  # noqa: S608
         f" FROM usage_events FINAL WHERE {where} GROUP BY model_asked, provider"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from spend.names import Names, names_of
 from spend.present import reason_label, shown_denial
 from spend.queries.denials import denials_by_reason, find_denials
 from spend.views.live import NOTHING_NEW, OUT_OF_REACH, page_end, query_with, stamp, today_of
+from tenants.gates import keys_seen
 from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs
 from wire.display import counted
@@ -38,7 +40,8 @@ def rows(request: HttpRequest) -> HttpResponse:
 
 
 def _answer(request: TenantRequest, template: str) -> HttpResponse:
-    names = names_of(request.tenant.id)
+    keys = keys_seen(request)
+    names = names_of(request.tenant.id, keys=keys)
     form = DenialsForm(
         request.GET,
         today=today_of(request.tenant),
@@ -49,7 +52,7 @@ def _answer(request: TenantRequest, template: str) -> HttpResponse:
     form.is_valid()
     context: dict[str, Any] = {"query": query_with(request), "form": form}
     try:
-        context |= _rows(request, form, names)
+        context |= _rows(request, form, names, keys)
     except UnavailableError:
         return render(request, template, context | {"unavailable": True}, status=OUT_OF_REACH)
     if template.startswith("spend/_") and request.GET.get("seen") == context["seen"]:
@@ -57,11 +60,11 @@ def _answer(request: TenantRequest, template: str) -> HttpResponse:
     return render(request, template, context)
 
 
-def _rows(request: TenantRequest, form: DenialsForm, names: Names) -> dict[str, Any]:
+def _rows(request: TenantRequest, form: DenialsForm, names: Names, keys: Collection[str] | None) -> dict[str, Any]:
     before = page_end(request)
     first, last = form.chosen.first, form.chosen.last
     envs = form.envs
-    narrowed = {name: form.value_of(name) for name in ("reason", "project", "key")}
+    narrowed: dict[str, Any] = {name: form.value_of(name) for name in ("reason", "project", "key")} | {"keys": keys}
     found = find_denials(request.tenant.id, first, last, envs=envs, **narrowed, before=before, most=A_PAGE + 1)
     reasons = [] if before else denials_by_reason(request.tenant.id, first, last, envs=envs, **narrowed)
     shown = found[:A_PAGE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from spend.queries.freshness import Freshness, freshness
 from spend.stack import ZERO, Group, Stack, stack, total_of
 from spend.views.live import NOTHING_NEW, OUT_OF_REACH, query_with, stamp, today_of
 from spend.waiting import calls_on_their_way
+from tenants.gates import keys_seen
 from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs
 
@@ -44,13 +46,14 @@ def data(request: HttpRequest) -> HttpResponse:
 def _answer(request: TenantRequest, template: str) -> HttpResponse:
     form = OverviewForm(request.GET, today=today_of(request.tenant), envs=settings.SPENDOPS.environments)
     form.is_valid()
+    keys = keys_seen(request)
     context = {"form": form, "query": query_with(request), "live": template.startswith("spend/_")}
     try:
-        fresh = freshness(request.tenant.id)
+        fresh = freshness(request.tenant.id, keys=keys)
         seen = stamp(_coarse(fresh), form.chosen, query_with(request))
         if context["live"] and request.GET.get("seen") == seen:
             return HttpResponse(status=NOTHING_NEW)
-        context |= {"fresh": fresh, "seen": seen} | _figures(request, form)
+        context |= {"fresh": fresh, "seen": seen} | _figures(request, form, keys)
     except UnavailableError:
         return render(request, template, context | {"unavailable": True}, status=OUT_OF_REACH)
     return render(request, template, context)
@@ -61,13 +64,15 @@ def _coarse(fresh: Freshness) -> tuple[object, ...]:
     return int(fresh.data_to.timestamp()) // REDRAW_SECONDS if fresh.data_to else None, *fresh[1:]
 
 
-def _figures(request: TenantRequest, form: OverviewForm) -> dict[str, Any]:
+def _figures(request: TenantRequest, form: OverviewForm, keys: Collection[str] | None) -> dict[str, Any]:
     period, group_by, tenant_id = form.chosen, form.group_by, request.tenant.id
-    rows = daily_spend(tenant_id, period.first, period.last, group_by=group_by, envs=form.envs)
-    spend = stack(rows, period.first, period.last, names_of(tenant_id).of(group_by), unnamed=unnamed(group_by))
+    rows = daily_spend(tenant_id, period.first, period.last, group_by=group_by, envs=form.envs, keys=keys)
+    spend = stack(
+        rows, period.first, period.last, names_of(tenant_id, keys=keys).of(group_by), unnamed=unnamed(group_by)
+    )
     closed = total_of(row for row in rows if period.closed_last and row.day <= period.closed_last)
     days = period.compared()
-    before = total_of(daily_spend(tenant_id, *days, group_by="env", envs=form.envs)) if days else None
+    before = total_of(daily_spend(tenant_id, *days, group_by="env", envs=form.envs, keys=keys)) if days else None
     return {
         "period": period,
         "spend": spend,

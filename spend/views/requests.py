@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from spend.queries.freshness import freshness
 from spend.queries.requests import RequestRow, find_requests, models_used, request_by_id
 from spend.views.live import NOTHING_NEW, OUT_OF_REACH, page_end, query_with, stamp, today_of
 from spend.waiting import calls_on_their_way
+from tenants.gates import keys_seen
 from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs
 from wire.display import counted
@@ -45,11 +47,12 @@ def rows(request: HttpRequest) -> HttpResponse:
 
 
 def _answer(request: TenantRequest, template: str) -> HttpResponse:
-    names = names_of(request.tenant.id)
+    keys = keys_seen(request)
+    names = names_of(request.tenant.id, keys=keys)
     context: dict[str, Any] = {"query": query_with(request)}
     try:
-        form = _form(request, names, models_used(request.tenant.id))
-        context |= {"form": form} | _rows(request, form, names)
+        form = _form(request, names, models_used(request.tenant.id, keys=keys))
+        context |= {"form": form} | _rows(request, form, names, keys)
     except UnavailableError:
         form = _form(request, names, [])
         return render(request, template, context | {"form": form, "unavailable": True}, status=OUT_OF_REACH)
@@ -71,7 +74,7 @@ def _form(request: TenantRequest, names: Names, models: list[str]) -> RequestsFo
     return form
 
 
-def _rows(request: TenantRequest, form: RequestsForm, names: Names) -> dict[str, Any]:
+def _rows(request: TenantRequest, form: RequestsForm, names: Names, keys: Collection[str] | None) -> dict[str, Any]:
     before = page_end(request)
     found = find_requests(
         request.tenant.id,
@@ -83,6 +86,7 @@ def _rows(request: TenantRequest, form: RequestsForm, names: Names) -> dict[str,
         key=form.value_of("key"),
         status=form.value_of("status"),
         search=form.value_of("search"),
+        keys=keys,
         before=before,
         most=A_PAGE + 1,
     )
@@ -96,11 +100,11 @@ def _rows(request: TenantRequest, form: RequestsForm, names: Names) -> dict[str,
         "next_url": f"{here}?{query_with(request, before=str(shown[-1].event_id))}" if more else "",
         "first_url": f"{here}?{query_with(request, before='')}" if before else "",
         "seen": stamp([(row.event_id, row.rev) for row in found], form.chosen),
-    } | ({} if shown else _why_empty(request, form))
+    } | ({} if shown else _why_empty(request, form, keys))
 
 
-def _why_empty(request: TenantRequest, form: RequestsForm) -> dict[str, Any]:
-    return {"data_to": freshness(request.tenant.id).data_to, "waiting": calls_on_their_way(form.envs)}
+def _why_empty(request: TenantRequest, form: RequestsForm, keys: Collection[str] | None) -> dict[str, Any]:
+    return {"data_to": freshness(request.tenant.id, keys=keys).data_to, "waiting": calls_on_their_way(form.envs)}
 
 
 @needs(Permission.SPEND_VIEW, Permission.SPEND_VIEW_OWN)
@@ -108,13 +112,14 @@ def _why_empty(request: TenantRequest, form: RequestsForm) -> dict[str, Any]:
 def one(request: HttpRequest, event_id: UUID) -> HttpResponse:
     """Everything about one call, and how its cost came about."""
     request = cast(TenantRequest, request)
+    keys = keys_seen(request)
     try:
-        row = request_by_id(request.tenant.id, str(event_id))
+        row = request_by_id(request.tenant.id, str(event_id), keys=keys)
     except UnavailableError:
         return render(request, "spend/request_unavailable.html", status=OUT_OF_REACH)
     if row is None:
-        raise Http404(f"There is no request {event_id}.")
-    names = names_of(request.tenant.id)
+        raise Http404("There is nothing at this address.")
+    names = names_of(request.tenant.id, keys=keys)
     context = {"row": shown_request(row, names), "facts": facts_of(row, names, request.tenant.time_zone)}
     return render(request, "spend/request.html", context | _explained(row))
 

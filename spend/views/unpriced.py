@@ -15,6 +15,7 @@ from spend.names import MODEL_UNKNOWN
 from spend.periods import Choice
 from spend.queries.unpriced import UnpricedModel, unpriced_models
 from spend.views.live import OUT_OF_REACH
+from tenants.gates import keys_seen
 from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs
 
@@ -25,7 +26,7 @@ def page(request: HttpRequest) -> HttpResponse:
     """The last 30 days' unpriced models, those with most requests first."""
     request = cast(TenantRequest, request)
     try:
-        rows = unpriced_models(request.tenant.id)
+        rows = unpriced_models(request.tenant.id, keys=keys_seen(request))
     except UnavailableError:
         return render(request, "spend/unpriced.html", {"unavailable": True}, status=OUT_OF_REACH)
     return render(request, "spend/unpriced.html", {"rows": [_shown(row) for row in rows]})

@@ -15,6 +15,7 @@ from changes.actor import Actor
 from changes.record import Publish, Topic, record
 from tenants.errors import AlreadyIssuedError, InvalidSettingError, StatusError
 from tenants.models import ApiKey, Project, Tenant
+from tenants.queries import members_of
 from tenants.rules import clean_environment, clean_expiry, clean_grace, clean_name, clean_patterns
 from tenants.scope import tenant_scope
 from wire.keys import key_hash, new_key
@@ -40,10 +41,13 @@ def issue_key(
     expires_at: datetime | None = None,
     allowed_models: Iterable[str] = (),
     denied_models: Iterable[str] = (),
+    owner: str = "",
     token: str = "",
     by: Actor,
 ) -> IssuedKey:
     """Issue a key of a project for one environment. Raises RefusedError.
+
+    `owner` is the id of the member whose key it is: a developer sees the usage of own keys.
 
     A `token` that the caller makes up marks the intention: the same one again raises AlreadyIssuedError, so that a
     form sent twice makes one key.
@@ -54,6 +58,8 @@ def issue_key(
         )
     if tenant.status == Tenant.Status.ARCHIVED:
         raise StatusError(f"The tenant “{tenant.name}” is archived, so no key can be issued for it.")
+    if owner and owner not in {member.pk for member in members_of(tenant)}:
+        raise InvalidSettingError("The owner is no member of this tenant: choose one of its members.", field="owner")
     env = clean_environment(env, known=settings.SPENDOPS.environments)
     made = new_key(env)
     key = ApiKey(
@@ -69,9 +75,10 @@ def issue_key(
         allowed_models=clean_patterns(allowed_models, field="allowed_models"),
         denied_models=clean_patterns(denied_models, field="denied_models"),
         created_by=by.id,
+        owner_id=owner,
         issue_token=token or None,
     )
-    with transaction.atomic():
+    with transaction.atomic(), tenant_scope(tenant.id):
         _insert(key)
         _record("api_key.issued", key, by=by, after=_described(key))
     return IssuedKey(key, made.text)
@@ -205,6 +212,7 @@ def _described(key: ApiKey) -> dict[str, Any]:
         "project": key.project_id,
         "env": key.env,
         "last_four": key.last_four,
+        "owner": key.owner_id,
         "expires_at": key.expires_at.isoformat() if key.expires_at else None,
         "allowed_models": key.allowed_models,
         "denied_models": key.denied_models,

@@ -13,11 +13,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from access.models import User
 from access.step_up import step_up_required
 from tenants.actions.keys import IssuedKey, disable_key, enable_key, issue_key, revoke_key, rotate_key
 from tenants.errors import AlreadyIssuedError, RefusedError
 from tenants.forms import IssueKeyForm, KeyFilterForm, RevokeForm, RotateForm
-from tenants.gates import api_key_for
+from tenants.gates import api_key_for, owner_seen
 from tenants.http import TenantRequest
 from tenants.models import ApiKey
 from tenants.permissions import Permission, needs
@@ -41,6 +42,7 @@ def index(request: HttpRequest) -> HttpResponse:
         status=chosen.get("status", ""),
         env=chosen.get("env", ""),
         project=project.id if project else "",
+        owner=owner_seen(request),
     )
     page = Paginator(find_keys(request.tenant, narrowed), PER_PAGE).get_page(request.GET.get("page"))
     kept = {
@@ -114,6 +116,7 @@ def _detail(
 ) -> HttpResponse:
     context = {
         "key": key,
+        "owner": User.objects.filter(pk=key.owner_id).first(),
         "form": form or RevokeForm(key=key),
         "rotate_form": rotate_form or RotateForm(),
         "base_url": settings.GATEWAY_URLS.get(key.env, ""),

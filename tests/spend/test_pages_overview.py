@@ -145,7 +145,7 @@ def refresh_address(page) -> str:
 def test_the_page_is_told_when_something_changed_and_only_then(admin_client, customer, monkeypatch):
     customer.call(cost="1")
     unchanged = freshness(customer.tenant.id)
-    monkeypatch.setattr("spend.views.overview.freshness", lambda tenant_id: unchanged)
+    monkeypatch.setattr("spend.views.overview.freshness", lambda tenant_id, keys: unchanged)
     address = refresh_address(admin_client.get("/spend?view=table"))
     assert admin_client.get(address).status_code == 204
     monkeypatch.undo()
