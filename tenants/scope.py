@@ -1,7 +1,8 @@
 """The tenant scope: rows of a tenant can only be queried while it is said whose rows are meant.
 
 A query outside a scope raises, so a forgotten filter is an error and never a leak. Work that concerns all tenants
-(the publisher, the evaluator) says so with `across_tenants()` and a reason.
+(the publisher, the evaluator) says so with `across_tenants()` and a reason. On PostgreSQL `tenants.walls` tells the
+database the open scope, which then refuses the rows of others by itself.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from django.db import models
+
+EVERY_TENANT = "*"  # no tenant's id looks like this
 
 _ACROSS = object()
 _scope: ContextVar[object | None] = ContextVar("tenant_scope", default=None)
@@ -49,6 +52,14 @@ def current_tenant_id() -> str | None:
     if scope is None:
         raise ScopeError("Open tenant_scope(tenant_id) first, or across_tenants(reason) when all tenants are meant.")
     return None if scope is _ACROSS else str(scope)
+
+
+def told_scope() -> str:
+    """The open scope as the database is told it: a tenant's id, `EVERY_TENANT`, or "" outside any scope."""
+    scope = _scope.get()
+    if scope is None:
+        return ""
+    return EVERY_TENANT if scope is _ACROSS else str(scope)
 
 
 class TenantManager(models.Manager[Any]):
