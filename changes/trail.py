@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from string import Formatter
 from typing import Any, NamedTuple
 
@@ -128,6 +129,8 @@ class Naming:
             return _GAP
         if isinstance(value, bool):
             return "yes" if value else "no"
+        if name.endswith("_at") and isinstance(value, str):
+            return _moment(value)
         if name == "role":
             return role_label(str(value))
         noun = _noun_of_field(name)
@@ -160,6 +163,14 @@ class Naming:
         values = (event.before if side == "before" else event.after) or {}
         inner = inner.rstrip("]")
         return self.value(inner, values.get(inner))
+
+
+def _moment(text: str) -> str:
+    """A recorded moment to the minute, in UTC; what is none stays as it is."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return text
 
 
 def _noun_of_field(name: str) -> str:
