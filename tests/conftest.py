@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -134,6 +134,28 @@ def admin_client(db: None) -> Person:
     person.user = _user("asha@example.com")
     person.tenant = Tenant.objects.get()
     return person
+
+
+@pytest.fixture
+def newcomer(db: None) -> Callable[..., Any]:
+    """Makes a person who holds an enrolment link and has not used it: `.user`, `.token`."""
+    from datetime import timedelta
+
+    from access.actions import create_user, issue_enrolment_link
+    from access.models import EnrolmentLink
+    from changes.actor import Actor
+    from tests.browsing import Person
+
+    def make(email: str = "ravi@example.com", authenticator: Any = None) -> Any:
+        by = Actor.system("tests")
+        person: Any = Person(authenticator)
+        person.user = create_user(email=email, name="Ravi", by=by)
+        person.token = issue_enrolment_link(
+            user=person.user, purpose=EnrolmentLink.Purpose.FIRST_ADMIN, lifetime=timedelta(minutes=30), by=by
+        ).token
+        return person
+
+    return make
 
 
 def _user(email: str):

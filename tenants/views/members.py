@@ -82,8 +82,8 @@ def role(request: HttpRequest, user_id: str) -> HttpResponse:
         change_role(tenant=request.tenant, user=user, role=request.POST.get("role", ""), by=request.actor)
     except RefusedError as error:
         messages.error(request, error.message)
-    else:
-        messages.success(request, f"The role of {user} is changed.")
+        return redirect("tenants:members")
+    messages.success(request, f"The role of {user} is changed.")
     return redirect("home" if user == request.user else "tenants:members")
 
 
