@@ -21,6 +21,7 @@ NAVIGATION = (
     ("Budgets", "budgets:list", "wallet"),
     ("Projects", "tenants:projects", "folders"),
     ("API keys", "tenants:keys", "key"),
+    ("Service tokens", "tenants:tokens", "device-laptop"),
     ("Members", "tenants:members", "user-circle"),
     ("Pricing", "pricing:catalogue", "tag"),
     ("Alerts", "alerts:outbox", "bell"),

@@ -9,8 +9,9 @@ from changes.models import AuditEvent
 from tenants.http import TenantRequest
 from tenants.models import ApiKey, Invitation, Project, ServiceToken, Tenant
 from tenants.permissions import Permission
-from tenants.queries import KeyFilter, find_keys, tenants_of
+from tenants.queries import KeyFilter, find_keys, platform_tokens, tenants_of
 
+_OF_EVERY_KEY = frozenset({Permission.KEYS_VIEW, Permission.KEYS_ISSUE, Permission.KEYS_REVOKE})
 _NOT_THERE = "There is nothing at this address."
 
 
@@ -23,8 +24,8 @@ def api_key_for(request: TenantRequest, key_id: str) -> ApiKey:
 
 
 def owner_seen(request: TenantRequest) -> str:
-    """Whose keys the person may see: "" for everybody's, else the person's own."""
-    return "" if Permission.KEYS_VIEW in request.permissions else str(request.user.pk)
+    """Whose keys the caller may see: "" for everybody's, else the person's own."""
+    return "" if _OF_EVERY_KEY & request.permissions else str(request.user.pk)
 
 
 def keys_seen(request: TenantRequest) -> frozenset[str] | None:
@@ -44,8 +45,13 @@ def project_for(request: TenantRequest, project_id: str) -> Project:
 
 
 def service_token_for(request: TenantRequest, token_id: str) -> ServiceToken:
-    """The service token with this id, if the request's tenant owns it. Raises Http404."""
+    """The service token with this id, if the request's tenant owns it. Raises Http404.
+
+    A platform admin's are those of every tenant, too.
+    """
     token = ServiceToken.objects.filter(tenant=request.tenant, id=token_id).first()
+    if token is None and request.platform_admin:
+        token = next((each for each in platform_tokens() if each.id == token_id), None)
     if token is None:
         raise Http404(_NOT_THERE)
     return token

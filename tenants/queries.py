@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 from access.models import User
 from tenants.models import ApiKey, Membership, Project, ServiceToken, Tenant
 from tenants.permissions import Role
+from tenants.scope import across_tenants
 
 
 class Standing(NamedTuple):
@@ -114,3 +115,9 @@ def find_keys(tenant: Tenant, narrowed: KeyFilter) -> QuerySet[ApiKey]:
 def service_tokens_of(tenant: Tenant) -> QuerySet[ServiceToken]:
     """A tenant's service tokens, the newest first, those that ended too."""
     return ServiceToken.objects.filter(tenant=tenant).order_by("-created_at", "-id")
+
+
+def platform_tokens() -> list[ServiceToken]:
+    """The service tokens of every tenant, the newest first: for platform admins."""
+    with across_tenants("these belong to no tenant"):
+        return list(ServiceToken.objects.filter(tenant=None).order_by("-created_at", "-id"))

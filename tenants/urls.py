@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from tenants.views import audit, joining, keys, members, projects, tenants
+from tenants.views import audit, joining, keys, members, projects, tenants, tokens
 
 app_name = "tenants"
 urlpatterns: list[URLPattern] = [
@@ -20,6 +20,9 @@ urlpatterns: list[URLPattern] = [
     path("keys/<str:key_id>/revoke", keys.revoke, name="key_revoke"),
     path("projects", projects.index, name="projects"),
     path("projects/<str:project_id>/rename", projects.rename, name="project_rename"),
+    path("tokens", tokens.index, name="tokens"),
+    path("tokens/issue", tokens.issue, name="token_issue"),
+    path("tokens/<str:token_id>/revoke", tokens.revoke, name="token_revoke"),
     path("members", members.index, name="members"),
     path("members/letters", members.letters, name="letters"),
     path("members/<str:user_id>/role", members.role, name="member_role"),

@@ -12,8 +12,8 @@ from tenants.actions.keys import IssuedKey, issue_key
 from tenants.actions.tenants import create_tenant
 from tenants.actions.tokens import IssuedToken, issue_token
 from tenants.models import Project, Tenant
-from tenants.tokens import SCOPES
 from tenants.scope import tenant_scope
+from tenants.tokens import SCOPES
 
 SOMEBODY = Actor("user", "u_somebody0001", role="tenant_admin", address="192.0.2.7", request_id="request-0001")
 
