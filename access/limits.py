@@ -92,18 +92,12 @@ def take(what: str, limit: Limit) -> int:
         try:
             with transaction.atomic():
                 Bucket.objects.create(key=key, full_at=now + limit.interval)
-        except IntegrityError:  # another request made it just now
-            return take(what, limit)
+        except IntegrityError:
+            return take(what, limit)  # another request made it just now
         return 0
+    if bucket.full_at <= latest:
+        return take(what, limit)  # likewise, between our UPDATE and our SELECT
     return max(math.ceil(bucket.full_at - latest), 1)
-
-
-def left(what: str, limit: Limit) -> tuple[int, int]:
-    """How many tokens the bucket of this name holds, and in how many seconds it will be full."""
-    key, now = sha256(what.encode()).hexdigest(), time.time()
-    full_at = Bucket.objects.filter(key=key).values_list("full_at", flat=True).first() or now
-    missing = max(full_at - now, 0)
-    return max(int((limit.seconds - missing + _ROUNDING) / limit.interval), 0), math.ceil(missing)
 
 
 def too_many(wait: int) -> HttpResponse:

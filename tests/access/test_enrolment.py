@@ -95,16 +95,25 @@ def test_a_deactivated_persons_link_is_dead(newcomer):
     assert person.enrol(person.token).status_code == 404
 
 
+def test_c01_a_link_enrols_no_passkey_without_user_verification(newcomer):
+    person = newcomer()
+    options = begin(person, person.token)
+    person.authenticator.verifies_user = False
+    answer = finish(person, person.token, person.authenticator.create(options))
+    assert (answer.status_code, answer.json()["code"]) == (400, "ceremony_refused")
+    assert not Passkey.objects.exists()
+    assert EnrolmentLink.objects.get().used_at is None
+
+
 @pytest.mark.parametrize(
     "lie",
     [
-        {"verifies_user": False},
         {"origin": "http://127.0.0.1:8000"},
         {"client_data": {"crossOrigin": True}},
         {"client_data": {"challenge": "AAAA"}},
         {"client_data": {"type": "webauthn.get"}},
     ],
-    ids=["verification_stripped", "wrong_origin", "cross_origin", "other_challenge", "other_type"],
+    ids=["wrong_origin", "cross_origin", "other_challenge", "other_type"],
 )
 def test_refusals_leave_the_link_unused(newcomer, lie):
     person = newcomer()
@@ -117,7 +126,7 @@ def test_refusals_leave_the_link_unused(newcomer, lie):
     assert EnrolmentLink.objects.get().used_at is None
 
 
-def test_a_ceremony_for_one_person_cannot_serve_another(newcomer):
+def test_c02_a_ceremony_for_one_person_cannot_serve_another(newcomer):
     first, second = newcomer("a@example.com"), newcomer("b@example.com")
     credential = first.authenticator.create(begin(first, first.token))
     assert finish(first, second.token, credential).status_code == 400

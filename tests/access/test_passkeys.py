@@ -121,7 +121,7 @@ def test_somebody_elses_passkey_does_not_exist(ravi, newcomer):
     other = newcomer("b@example.com")
     other.enrol(other.token)
     theirs = Passkey.objects.get(user=other.user)
-    for verb in ("rename", "remove"):
+    for verb in ("rename", "remove", "disable", "enable"):
         known = {"x-request-id": "the-same-request"}  # error pages name it
         stranger = ravi.post(f"/passkeys/{theirs.pk}/{verb}", {"name": "Mine"}, headers=known)
         missing = ravi.post(f"/passkeys/999999/{verb}", {"name": "Mine"}, headers=known)
@@ -129,3 +129,55 @@ def test_somebody_elses_passkey_does_not_exist(ravi, newcomer):
         pages = [re.sub(rb"[A-Za-z0-9]{64}", b"", answer.content) for answer in (stranger, missing)]  # CSRF tokens
         assert pages[0] == pages[1]
     assert Passkey.objects.get(pk=theirs.pk).name == "Test passkey"
+
+
+def disable(person: Person, name: str, verb: str = "disable"):
+    return person.post(f"/passkeys/{Passkey.objects.get(name=name).pk}/{verb}", follow=True)
+
+
+def test_a_passkey_rests_and_comes_back(ravi):
+    _, another = add(ravi)
+    other = Person(another)
+    other.sign_in()
+    assert "Passkey “Security key” is disabled" in disable(ravi, "Security key").content.decode()
+    assert not other.get("/session").json()["signed_in"]
+    assert Person(another).sign_in().status_code == 400
+    assert AuditEvent.objects.get(kind="passkey.disabled").after["reason"] == "by_owner"
+    assert "“Security key” works again" in disable(ravi, "Security key", "enable").content.decode()
+    assert Person(another).sign_in().status_code == 200
+    assert AuditEvent.objects.filter(kind="passkey.enabled").count() == 1
+
+
+def test_the_last_working_passkey_cannot_be_disabled(ravi):
+    add(ravi)
+    disable(ravi, "Security key")
+    page = disable(ravi, "Test passkey").content.decode()
+    assert "This is your last working passkey" in page
+    assert Passkey.objects.get(name="Test passkey").confirmed
+
+
+def test_disabling_the_passkey_in_use_signs_out(ravi):
+    add(ravi)
+    passkey = Passkey.objects.get(name="Test passkey")
+    assert ravi.post(f"/passkeys/{passkey.pk}/disable").url == "/sign-in"
+    assert not ravi.get("/session").json()["signed_in"]
+
+
+def test_a_passkey_that_looked_copied_stays_disabled(ravi):
+    add(ravi)
+    Passkey.objects.filter(name="Security key").update(confirmed=False, disabled_reason="counter_went_back")
+    assert "looks copied and stays disabled" in disable(ravi, "Security key", "enable").content.decode()
+    assert not Passkey.objects.get(name="Security key").confirmed
+    assert not re.search(r'action="/passkeys/[0-9]+/enable"', ravi.get("/passkeys").content.decode())
+
+
+@pytest.mark.parametrize("verb", ["disable", "enable"])
+def test_disabling_and_enabling_need_a_fresh_confirmation(ravi, time_machine, verb):
+    add(ravi)
+    passkey = Passkey.objects.get(name="Security key")
+    Passkey.objects.filter(pk=passkey.pk).update(confirmed=verb == "disable", disabled_reason="by_owner")
+    time_machine.move_to("2036-11-21T10:00:00Z", tick=False)
+    ravi.sign_in()
+    time_machine.shift(settings.STEP_UP_SECONDS + 1)
+    assert ravi.post(f"/passkeys/{passkey.pk}/{verb}").status_code == 403
+    assert Passkey.objects.get(pk=passkey.pk).confirmed == (verb == "disable")

@@ -15,11 +15,15 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from access.actions import remove_passkey
-from access.models import Ceremony, EnrolmentLink, Passkey
+from access.actions import issue_recovery_codes, remove_passkey
+from access.limits import Limit, take
+from access.models import Ceremony, EnrolmentLink, Passkey, RecoveryCode, User
 from changes.actor import Actor
+from tenants.actions.invitations import invite
+from tenants.actions.members import remove_member
 from tenants.bootstrap import bootstrap_admin
-from tenants.models import Membership, Tenant
+from tenants.models import Invitation, Membership, Tenant
+from tenants.scope import across_tenants
 from tests.authenticator import Authenticator
 from tests.browsing import Person
 
@@ -76,7 +80,7 @@ def test_the_engine_is_postgresql():
     assert connection.vendor == "postgresql"
 
 
-def test_one_link_enrols_one_passkey():
+def test_c04_one_enrolment_link_raced_enrols_one_passkey():
     token = bootstrap_admin(by=Actor.system("tests")).token
     people = [Person() for _ in range(RUNNERS)]
     bodies = []
@@ -91,7 +95,7 @@ def test_one_link_enrols_one_passkey():
     assert [person.get("/session").json()["signed_in"] for person in people] == [each is winner for each in people]
 
 
-def test_commands_at_once_leave_one_valid_link():
+def test_c04_commands_at_once_leave_one_valid_link():
     def command() -> str:
         out = StringIO()
         call_command("bootstrap_admin", "--json", stdout=out)
@@ -111,7 +115,7 @@ def signed_in_admin() -> Person:
     return person
 
 
-def test_one_answer_signs_in_once():
+def test_c02_one_answer_raced_signs_in_once():
     admin = signed_in_admin()
     browser = Person(admin.authenticator)
     options = browser.send("/sign-in/begin").json()["options"]
@@ -134,3 +138,58 @@ def test_removing_both_passkeys_at_once_leaves_one():
     results = at_once(*removals, holding=Passkey.objects.all())
     assert sorted(type(result).__name__ for result in results) == ["LastPasskeyError", "NoneType"]
     assert Passkey.objects.count() == 1
+
+
+def test_c04_one_recovery_code_raced_gives_one_link():
+    admin = signed_in_admin()
+    code = issue_recovery_codes(user=User.objects.get(), by=Actor.system("tests"))[0]
+    sends = [partial(Person().send, "/recover/redeem", {"code": code}) for _ in range(RUNNERS)]
+    answers = at_once(*sends, holding=RecoveryCode.objects.all())
+    assert sorted(answer.status_code for answer in answers) == [200] + [404] * (RUNNERS - 1)
+    assert EnrolmentLink.objects.filter(purpose=EnrolmentLink.Purpose.RECOVERY).count() == 1
+    assert admin.get("/session").json()["signed_in"], "a code alone ends nothing"
+
+
+def invited(admin: Person) -> str:
+    tenant, user = Tenant.objects.get(), User.objects.get()
+    by = Actor("user", user.pk)
+    kept = Invitation.Mail.KEPT
+    return invite(tenant=tenant, email="ravi@example.com", role="auditor", mail=kept, by=by).token
+
+
+def test_c04_one_invitation_raced_makes_one_member():
+    token = invited(signed_in_admin())
+    people = [Person() for _ in range(RUNNERS)]
+    sends = []
+    for person in people:
+        body = {"token": token, "person": "Ravi", "name": "Phone"}
+        options = person.send("/join/begin", body).json()["options"]
+        sends.append(partial(person.send, "/join/finish", body | {"credential": person.authenticator.create(options)}))
+    with across_tenants("the test holds the invitation"):
+        answers = at_once(*sends, holding=Invitation.objects.all())
+    assert sorted(answer.status_code for answer in answers) == [200] + [404] * (RUNNERS - 1)
+    assert (User.objects.count(), Passkey.objects.count(), Membership.objects.count()) == (2, 2, 3)
+
+
+def test_two_admins_who_remove_each_other_at_once_leave_one():
+    signed_in_admin()
+    tenant, first, by = Tenant.objects.get(), User.objects.get(), Actor.system("tests")
+    second = User.objects.create(email="second@example.com")
+    Membership.objects.create(tenant=tenant, user=second, role="tenant_admin")
+    removals = [partial(remove_member, tenant=tenant, user=user, by=by) for user in (first, second)]
+    results = at_once(*removals, holding=Tenant.objects.all())
+    assert sorted(type(result).__name__ for result in results) == ["NoneType", "StatusError"]
+    assert Membership.objects.filter(tenant=tenant, role="tenant_admin").count() == 1
+
+
+def test_a_bucket_raced_gives_no_token_too_many():
+    limit = Limit(attempts=3, seconds=3600)
+    take("x", limit)
+    waits = at_once(*[partial(take, "x", limit)] * RUNNERS)
+    assert sorted(wait == 0 for wait in waits) == [False] * (RUNNERS - 2) + [True] * 2
+
+
+def test_a_bucket_made_by_several_at_once_counts_each():
+    limit = Limit(attempts=4, seconds=3600)
+    waits = at_once(*[partial(take, "y", limit)] * RUNNERS)
+    assert sum(wait == 0 for wait in waits) == 4

@@ -64,7 +64,7 @@ def test_the_way_back_is_kept_on_this_site(ravi):
         assert answer.json()["next"] == led, asked
 
 
-def test_the_session_id_changes_at_sign_in_and_the_old_one_is_dead(ravi):
+def test_c05_the_session_id_changes_at_sign_in_and_the_old_one_is_dead(ravi):
     browser = other_browser(ravi)
     options = begin(browser)
     before = cookie(browser)
@@ -198,21 +198,55 @@ def test_refusals_tell_nothing_and_leave_nobody_signed_in(ravi, lie, time_machin
     assert not Ceremony.objects.exists()  # the challenge is used up, whatever came of it
 
 
-def test_an_answer_is_taken_once(ravi):
+def test_c01_an_answer_without_user_verification_does_not_sign_in(ravi):
+    browser = other_browser(ravi)
+    answer = finish(browser, verification_stripped(browser, begin(browser), None))
+    assert (answer.status_code, answer.json()["code"]) == (400, "ceremony_refused")
+    assert not signed_in(browser)
+
+
+def test_c01_an_answer_without_user_verification_does_not_confirm(ravi, time_machine):
+    ravi.sign_in()
+    time_machine.move_to(datetime.now(UTC) + timedelta(seconds=settings.STEP_UP_SECONDS + 1), tick=False)
+    options = ravi.send("/step-up/begin").json()["options"]
+    ravi.authenticator.verifies_user = False
+    answer = ravi.send("/step-up/finish", {"credential": ravi.authenticator.get(options)})
+    assert (answer.status_code, answer.json()["code"]) == (400, "ceremony_refused")
+    assert ravi.send("/step-up/begin").json()["fresh"] is False
+
+
+def test_c01_a_passkey_made_without_user_verification_is_not_added(ravi):
+    weak = Authenticator(verifies_user=False)
+    options = ravi.send("/passkeys/begin", {"name": "Two"}).json()["options"]
+    answer = ravi.send("/passkeys/finish", {"name": "Two", "credential": weak.create(options)})
+    assert (answer.status_code, answer.json()["code"]) == (400, "ceremony_refused")
+    assert Passkey.objects.count() == 1
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_c02_an_answer_is_refused_once_its_time_is_over(ravi, time_machine, after):
+    time_machine.move_to("2036-11-21T10:00:00Z", tick=False)
+    browser = other_browser(ravi)
+    credential = browser.authenticator.get(begin(browser))
+    time_machine.shift(settings.CEREMONY_SECONDS + after)
+    assert finish(browser, credential).status_code == (400 if after else 200)
+
+
+def test_c02_a_replayed_answer_is_refused(ravi):
     browser = other_browser(ravi)
     credential = browser.authenticator.get(begin(browser))
     assert finish(browser, credential).status_code == 200
     assert finish(browser, credential).status_code == 400
 
 
-def test_an_answer_is_taken_in_the_browser_that_asked(ravi):
+def test_c02_an_answer_is_taken_in_the_browser_that_asked(ravi):
     asked, thief = other_browser(ravi), Person()
     credential = asked.authenticator.get(begin(asked))
     begin(thief)
     assert finish(thief, credential).status_code == 400
 
 
-def test_a_challenge_serves_its_own_purpose_only(ravi):
+def test_c02_a_challenge_serves_its_own_purpose_only(ravi):
     """An answer for signing in does not confirm, and one for confirming does not sign in; both are used up."""
     options = begin(ravi)
     credential = ravi.authenticator.get(options)
@@ -226,7 +260,7 @@ def test_a_challenge_serves_its_own_purpose_only(ravi):
     assert ravi.send("/step-up/finish", {"credential": credential}).status_code == 400
 
 
-def test_confirming_and_adding_have_challenges_of_their_own(ravi):
+def test_c02_confirming_and_adding_have_challenges_of_their_own(ravi):
     another = Authenticator()
     asked = ravi.send("/passkeys/begin", {"name": "Two"}).json()["options"]
     answer = ravi.send("/step-up/finish", {"credential": ravi.authenticator.get(asked)})
