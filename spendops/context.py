@@ -60,7 +60,8 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
             {"label": label, "url_name": name, "icon": icon, "current": name == section}
             for label, name, icon in open_entries(request)
         ],
-        "tenants_of_user": partial(tenants_of, request.user),  # type: ignore[arg-type]
+        # a request that is refused on its first steps, such as one for another host, has no user yet
+        "tenants_of_user": partial(tenants_of, getattr(request, "user", None)),  # type: ignore[arg-type]
         "theme": theme if theme in THEMES else "",
     }
 
