@@ -1,0 +1,147 @@
+"""A tenant with one of everything that an address can name, and people in every role."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from access.actions import create_user, issue_enrolment_link
+from access.models import EnrolmentLink, User
+from access.queries import passkeys_of
+from alerts.actions.channels import ensure_default_channels, try_channel
+from alerts.models import Channel
+from changes.actor import Actor
+from changes.models import AuditEvent, OutboxRow
+from publishing.models import KvEntry
+from tenants.actions.invitations import invite
+from tenants.actions.keys import issue_key
+from tenants.actions.tokens import issue_token
+from tenants.models import Invitation, Membership, Tenant
+from tenants.permissions import Permission, Role
+from tenants.scope import tenant_scope
+from tests.browsing import Person
+from tests.budgets.making import make_budget
+from tests.tenants.making import SOMEBODY, make_tenant, project_of
+
+STRANGER = "stranger"
+SIGNED_OUT = "signed out"
+EVERYBODY = (*(role.value for role in Role), STRANGER, SIGNED_OUT)
+
+
+class Company:
+    """`tenant`, the ids of its objects by the names that addresses give them, and `person(role)`."""
+
+    def __init__(self) -> None:
+        self.tenant = make_tenant("Ours")
+        self._people: dict[str, Person] = {}
+
+    @cached_property
+    def strangers(self) -> Tenant:
+        return make_tenant("Strangers Ltd")
+
+    def person(self, who: str) -> Person:
+        """Somebody signed in with a passkey: in a role of the tenant, or an admin of another one."""
+        if who == SIGNED_OUT:
+            return Person()
+        if who not in self._people:
+            self._people[who] = self._signed_in(who)
+        return self._people[who]
+
+    def _signed_in(self, who: str) -> Person:
+        person = Person()
+        person.user = user = self._user(f"{who}@example.com")
+        person.tenant = self.strangers if who == STRANGER else self.tenant
+        Membership.objects.create(
+            user=user,
+            tenant=None if who == Role.PLATFORM_ADMIN else person.tenant,
+            role=Role.TENANT_ADMIN if who == STRANGER else who,
+        )
+        link = issue_enrolment_link(
+            user=user, purpose=EnrolmentLink.Purpose.RECOVERY, lifetime=timedelta(hours=1), by=SOMEBODY
+        )
+        assert person.enrol(link.token).status_code == 200
+        return person
+
+    @staticmethod
+    def _user(email: str) -> User:
+        return create_user(email=email, name=email.partition("@")[0], by=SOMEBODY)
+
+    @cached_property
+    def ids(self) -> dict[str, Any]:
+        """What the placeholders of addresses stand for."""
+        developer = self.person(Role.DEVELOPER).user
+        member = self._user("member@example.com")
+        Membership.objects.create(user=member, tenant=self.tenant, role=Role.AUDITOR)
+        with tenant_scope(self.tenant.id):
+            key = issue_key(
+                tenant=self.tenant,
+                project=project_of(self.tenant),
+                name="Bot",
+                env="dev",
+                owner=developer.pk,
+                by=SOMEBODY,
+            ).key
+            ensure_default_channels(self.tenant)
+            channel = Channel.objects.order_by("created_at", "id").first()
+            delivery = try_channel(channel_id=channel.id, tenant=self.tenant, by=SOMEBODY)
+            invitation = invite(
+                tenant=self.tenant,
+                email="invited@example.com",
+                role=Role.AUDITOR,
+                mail=Invitation.Mail.KEPT,
+                by=Actor("user", self.person(Role.TENANT_ADMIN).user.pk),
+            ).invitation
+            token = issue_token(
+                tenant=self.tenant,
+                name="Automation",
+                scopes=[Permission.SPEND_VIEW],
+                expires_at=datetime.now(UTC) + timedelta(days=7),
+                grantable=list(Permission),
+                confirmed=True,
+                by=SOMEBODY,
+            ).token
+        audit = AuditEvent.objects.filter(tenant_id=self.tenant.id).latest("id")
+        entry = KvEntry.objects.create(
+            env="dev", key="key:broken", tenant_id=self.tenant.id, rev=2, why=audit.pk, attempts=3, error="away"
+        )
+        row = OutboxRow.objects.filter(topic="key").latest("id")
+        OutboxRow.objects.filter(pk=row.pk).update(error="cannot be rendered", attempts=2)
+        return {
+            "key_id": key.id,
+            "project_id": key.project_id,
+            "tenant_id": self.tenant.id,
+            "user_id": member.pk,
+            "invitation_id": invitation.id,
+            "token_id": token.id,
+            "budget_id": make_budget(self.tenant, now=None).id,
+            "channel_id": channel.id,
+            "delivery_id": delivery.id,
+            "audit_event_id": audit.pk,
+            "entry_id": entry.pk,
+            "row_id": row.pk,
+            "passkey_id": passkeys_of(self.person(Role.TENANT_ADMIN).user).get().pk,
+            "kind": "email",
+            "provider": "nobody",
+            "model": "nothing",
+        }
+
+
+# Ids that are well formed and that nothing has.
+MISSING: dict[str, Any] = {
+    "key_id": "ZZZZZZZZZZZZ",
+    "project_id": "p_000000000000",
+    "tenant_id": "t_000000000000",
+    "user_id": "u_000000000000",
+    "invitation_id": "i_000000000000",
+    "token_id": "ZZZZZZZZZZZZ",
+    "budget_id": "b_000000000000",
+    "channel_id": "c_000000000000",
+    "delivery_id": "d_000000000000",
+    "audit_event_id": 999_999_999,
+    "entry_id": 999_999_999,
+    "row_id": 999_999_999,
+    "passkey_id": 999_999_999,
+    "event_id": "01990000-0000-7000-8000-000000000000",
+    "kept_key": "0" * 64,
+}
