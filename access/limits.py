@@ -100,6 +100,14 @@ def take(what: str, limit: Limit) -> int:
     return max(math.ceil(bucket.full_at - latest), 1)
 
 
+def left(what: str, limit: Limit) -> tuple[int, int]:
+    """How many tokens the bucket of this name holds, and in how many seconds it will be full."""
+    key, now = sha256(what.encode()).hexdigest(), time.time()
+    full_at = Bucket.objects.filter(key=key).values_list("full_at", flat=True).first() or now
+    missing = max(full_at - now, 0)
+    return max(int((limit.seconds - missing + _ROUNDING) / limit.interval), 0), math.ceil(missing)
+
+
 def too_many(wait: int) -> HttpResponse:
     """429: when to come back, as a header and in words."""
     response = problem(429, "too_many_attempts", f"Too many attempts from here. Try again in {span(wait)}.")

@@ -73,6 +73,7 @@ MIDDLEWARE = [
     "changes.middleware.RequestIdMiddleware",
     "spendops.headers.HeadersMiddleware",
     "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "tenants.frame.problems.ApiAnswersMiddleware",
@@ -86,7 +87,6 @@ MIDDLEWARE = [
     "tenants.middleware.CurrentTenantMiddleware",
     "tenants.frame.callers.ServiceTokenMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 ROOT_URLCONF = "spendops.urls"
