@@ -43,8 +43,11 @@ PERMISSIONS_POLICY = ", ".join(
     ]
 )
 
-# Pages that are opened by a link with a token, or show secrets: they say nowhere where they were, and are not kept.
-_CONFIDENTIAL = ("/enrol", "/join", "/recover", "/sign-in", "/step-up", "/tokens", "/keys/issue")
+# Pages that are opened by a link with a token: they say nowhere where they were. They have no form that a browser would
+# send by itself: without a referrer it sends `Origin: null` with one, which the CSRF check refuses.
+_BY_LINK = ("/enrol", "/join", "/recover", "/sign-in", "/step-up")
+# Pages that show a secret once are not kept.
+_CONFIDENTIAL = ("/tokens", "/keys/issue", "/recovery-codes")
 
 
 class HeadersMiddleware:
@@ -57,8 +60,10 @@ class HeadersMiddleware:
         response = self._get_response(request)
         response.headers["Permissions-Policy"] = PERMISSIONS_POLICY
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-        if request.path.startswith(_CONFIDENTIAL):
+        by_link = request.path in _BY_LINK or request.path.startswith(tuple(f"{page}/" for page in _BY_LINK))
+        if by_link:
             response.headers["Referrer-Policy"] = "no-referrer"
-            if "no-store" not in response.headers.get("Cache-Control", ""):
-                response.headers["Cache-Control"] = "no-store"
+        confidential = by_link or request.path.startswith(_CONFIDENTIAL)
+        if confidential and "no-store" not in response.headers.get("Cache-Control", ""):
+            response.headers["Cache-Control"] = "no-store"
         return response

@@ -56,7 +56,14 @@ def test_c14_every_address_answers_with_the_headers_to_whoever_asks(admin_client
                 assert response.headers["Cache-Control"] == "no-store", where
 
 
-@pytest.mark.parametrize("address", ["/enrol", "/join", "/recover", "/sign-in", "/tokens/issue", "/keys/issue"])
+@pytest.mark.parametrize("address", ["/tokens/issue", "/keys/issue", "/recovery-codes"])
+def test_c14_pages_that_show_a_secret_are_not_kept_and_their_forms_go_through(admin_client, address):
+    response = admin_client.get(address)
+    assert "no-store" in response.headers["Cache-Control"]
+    assert response.headers["Referrer-Policy"] == "same-origin", "else browsers send Origin: null, which CSRF refuses"
+
+
+@pytest.mark.parametrize("address", ["/enrol", "/join", "/recover", "/sign-in"])
 def test_c14_pages_opened_by_a_secret_tell_nobody_where_they_were_and_are_not_kept(admin_client, address):
     for client in (admin_client, Client(headers={"accept": "text/html"})):
         response = client.get(address)
