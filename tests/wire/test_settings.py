@@ -104,3 +104,28 @@ def test_of_processes_that_start_at_once_all_have_the_same_secret(tmp_path):
     secrets = {process.communicate(timeout=60)[0] for process in started}
     assert len(secrets) == 1
     assert len(secrets.pop().strip()) >= 32
+
+
+def peppers(folder: Path, **values: str) -> dict[int, bytes]:
+    return Config.load(Env({"SPENDOPS_DATA": str(folder), **values})).peppers
+
+
+def test_c11_peppers_are_numbered_and_the_newest_is_for_new_keys(tmp_path):
+    made = peppers(tmp_path)
+    assert list(made) == [1]
+    later = peppers(tmp_path, SPENDOPS_KEY_PEPPER_V2="b" * 32, SPENDOPS_KEY_PEPPER_V5="e" * 32)
+    assert later == made | {2: b"b" * 32, 5: b"e" * 32}
+    config = Config.load(Env({"SPENDOPS_DATA": str(tmp_path), "SPENDOPS_KEY_PEPPER_V2": "b" * 32}))
+    assert (config.pepper_version, config.pepper) == (2, b"b" * 32)
+    assert "bbbb" not in repr(config)
+    with pytest.raises(SettingError, match="SPENDOPS_KEY_PEPPER_V2 is too short"):
+        peppers(tmp_path, SPENDOPS_KEY_PEPPER_V2="short")
+
+
+def test_c11_in_production_the_first_pepper_may_go_once_there_is_a_newer_one(tmp_path):
+    production = {"SPENDOPS_MODE": "production"}
+    with pytest.raises(SettingError, match="SPENDOPS_KEY_PEPPER_FILE"):
+        peppers(tmp_path, **production)
+    assert peppers(tmp_path, **production, SPENDOPS_KEY_PEPPER_V2="b" * 32) == {2: b"b" * 32}
+    both = peppers(tmp_path, **production, SPENDOPS_KEY_PEPPER="a" * 32, SPENDOPS_KEY_PEPPER_V2="b" * 32)
+    assert both == {1: b"a" * 32, 2: b"b" * 32}
