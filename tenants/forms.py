@@ -15,7 +15,7 @@ from django.forms.boundfield import BoundWidget
 
 from tenants.errors import RefusedError
 from tenants.models import ApiKey, Project, Tenant
-from tenants.permissions import Permission
+from tenants.permissions import Permission, Role
 from tenants.queries import members_of
 from tenants.roles import role_choices
 from tenants.rules import NAME_LONGEST, currencies, time_zones
@@ -73,7 +73,12 @@ class InviteForm(ActionForm):
         error_messages={"required": "Write an e-mail address.", "invalid": "Write an address like asha@example.com."},
         widget=forms.EmailInput(attrs={"autocomplete": "off", "placeholder": "asha@example.com"}),
     )
-    role = forms.ChoiceField(label="Role", choices=role_choices, error_messages={"required": "Choose a role."})
+    role = forms.ChoiceField(
+        label="Role",
+        choices=role_choices,
+        initial=Role.FINANCE_VIEWER.value,
+        error_messages={"required": "Choose a role."},
+    )
 
 
 class IssueKeyForm(ActionForm):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, Max, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from access.models import User
@@ -42,7 +43,7 @@ def members_of(tenant: Tenant) -> list[Member]:
         Membership.objects.filter(tenant=tenant)
         .select_related("user")
         .annotate(passkeys=Count("user__passkey", filter=working, distinct=True))
-        .annotate(last_used_at=Max("user__passkey__last_used_at"))
+        .annotate(last_used_at=Max(Coalesce("user__passkey__last_used_at", "user__passkey__created_at")))
         .order_by("created_at", "id")
     )
     elsewhere = set(
