@@ -16,7 +16,7 @@ from django.forms.boundfield import BoundWidget
 from tenants.errors import RefusedError
 from tenants.models import ApiKey, Project, Tenant
 from tenants.permissions import Permission, Role
-from tenants.queries import members_of
+from tenants.queries import KeyFilter, find_keys, users_in
 from tenants.roles import role_choices
 from tenants.rules import NAME_LONGEST, currencies, time_zones
 from tenants.tokens import DANGEROUS, SCOPES
@@ -140,7 +140,7 @@ class IssueKeyForm(ActionForm):
         environment.choices = [(name, name) for name in names]
         environment.initial = names[0]
         owner = cast(forms.ChoiceField, self.fields["owner"])
-        owner.choices = [("", "Nobody in particular"), *((each.pk, str(each)) for each in members_of(tenant))]
+        owner.choices = [("", "Nobody in particular"), *((each.pk, str(each)) for each in users_in(tenant))]
 
     def clean_allowed_models(self) -> list[str]:
         return _lines(self.cleaned_data["allowed_models"])
@@ -243,12 +243,15 @@ class KeyFilterForm(forms.Form):
         label="Project", required=False, queryset=None, empty_label="Any project"
     )
 
-    def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, tenant: Tenant, owner: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         environment = cast(forms.ChoiceField, self.fields["env"])
         project = cast(forms.ModelChoiceField, self.fields["project"])
         environment.choices = [("", "Any environment"), *((name, name) for name in settings.SPENDOPS.environments)]
-        project.queryset = Project.objects.filter(tenant=tenant).order_by("name")
+        projects = Project.objects.filter(tenant=tenant)
+        if owner:  # whoever sees own keys only need not know of other projects
+            projects = projects.filter(id__in=find_keys(tenant, KeyFilter(owner=owner)).values("project_id"))
+        project.queryset = projects.order_by("name")
 
 
 class RotateForm(ActionForm):

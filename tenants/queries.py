@@ -68,7 +68,7 @@ def tenants_of(user: User) -> list[Tenant]:
     return sorted(found.values(), key=lambda tenant: tenant.name)
 
 
-def members_of(tenant: Tenant) -> list[User]:
+def users_in(tenant: Tenant) -> list[User]:
     """The active people who have a role in a tenant, by name and address."""
     ids = Membership.objects.filter(tenant=tenant).values("user_id")
     return list(User.objects.filter(id__in=ids, is_active=True).order_by("name", "email"))

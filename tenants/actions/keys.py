@@ -15,7 +15,7 @@ from changes.actor import Actor
 from changes.record import Publish, Topic, record
 from tenants.errors import AlreadyIssuedError, InvalidSettingError, StatusError
 from tenants.models import ApiKey, Project, Tenant
-from tenants.queries import members_of
+from tenants.queries import users_in
 from tenants.rules import clean_environment, clean_expiry, clean_grace, clean_name, clean_patterns
 from tenants.scope import tenant_scope
 from wire.keys import key_hash, new_key
@@ -58,7 +58,7 @@ def issue_key(
         )
     if tenant.status == Tenant.Status.ARCHIVED:
         raise StatusError(f"The tenant “{tenant.name}” is archived, so no key can be issued for it.")
-    if owner and owner not in {member.pk for member in members_of(tenant)}:
+    if owner and owner not in {member.pk for member in users_in(tenant)}:
         raise InvalidSettingError("The owner is no member of this tenant: choose one of its members.", field="owner")
     env = clean_environment(env, known=settings.SPENDOPS.environments)
     made = new_key(env)

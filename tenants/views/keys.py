@@ -33,7 +33,7 @@ PER_PAGE = 50
 def index(request: HttpRequest) -> HttpResponse:
     """The tenant's keys, narrowed by the address, so that an address is a view."""
     request = cast(TenantRequest, request)
-    form = KeyFilterForm(request.GET, tenant=request.tenant)
+    form = KeyFilterForm(request.GET, tenant=request.tenant, owner=owner_seen(request))
     form.is_valid()
     chosen = form.cleaned_data
     project = chosen.get("project")

@@ -1,0 +1,147 @@
+"""C3: whatever is dangerous asks for the passkey; without a fresh confirmation not one row changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+
+from access.models import Bucket, Ceremony, Confirmation, Session
+from spendops.api import api
+from tenants.frame.operations import operations_of
+from tenants.permissions import Role, needs_of
+from tenants.tokens import DANGEROUS
+from tests.access.test_gates import every_address
+from tests.browsing import Person
+from tests.tenants.company import Company
+from tests.tenants.test_permissions import address_of, step_up_of
+
+pytestmark = pytest.mark.django_db
+
+LATER = settings.STEP_UP_SECONDS + 1
+SOON = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+BUDGET = {"name": "First", "amount": "9", "enforcement": "hard", "thresholds": "80, 100", "version": "1"}
+
+# What is posted, so that with a confirmation something would change.
+PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "tenants:key_issue": lambda ids: {"name": "New", "project": ids["project_id"], "env": "dev", "token": "once"},
+    "tenants:key_enable": lambda ids: {},
+    "tenants:key_rotate": lambda ids: {"grace": "1"},
+    "tenants:key_revoke": lambda ids: {"name": "Bot"},
+    "tenants:token_issue": lambda ids: {
+        "name": "New",
+        "reach": "tenant",
+        "scopes": ["spend.view"],
+        "expires_on": SOON,
+        "token": "once",
+    },
+    "tenants:token_revoke": lambda ids: {},
+    "tenants:members": lambda ids: {"email": "new@example.com", "role": "auditor"},
+    "tenants:member_role": lambda ids: {"role": "developer"},
+    "tenants:member_link": lambda ids: {},
+    "tenants:member_remove": lambda ids: {},
+    "tenants:invitation_revoke": lambda ids: {},
+    "tenants:audit_export": lambda ids: {"format": "csv"},
+    "budgets:edit": lambda ids: BUDGET,
+    "budgets:archive": lambda ids: {},
+    "publishing:retry_entry": lambda ids: {},
+    "publishing:retry_object": lambda ids: {},
+    "access:recovery_codes": lambda ids: {},
+    "access:remove": lambda ids: {},
+    "access:disable": lambda ids: {},
+    "access:enable": lambda ids: {},
+    "access:add_begin": lambda ids: {"name": "Second"},
+    "access:add_finish": lambda ids: {"name": "Second"},
+}
+ALONE = {
+    "access:remove",
+    "access:disable",
+    "access:enable",
+    "access:add_begin",
+    "access:add_finish",
+}  # see tests/access
+
+OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    ("POST", "/tokens"): lambda ids: {"name": "New", "scopes": ["spend.view"], "expires_at": f"{SOON}T00:00:00Z"},
+    ("DELETE", "/tokens/{token_id}"): lambda ids: {},
+    ("POST", "/keys"): lambda ids: {"name": "New", "project": ids["project_id"], "env": "dev"},
+    ("DELETE", "/keys/{key_id}"): lambda ids: {},
+}
+
+
+@pytest.fixture
+def company(db: None) -> Company:
+    return Company()
+
+
+def rows() -> dict[str, list[tuple[Any, ...]]]:
+    """Everything that is stored, but for sessions, ceremonies under way and counts of attempts."""
+    kept = [model for model in apps.get_models() if model not in (Session, Ceremony, Confirmation, Bucket)]
+    return {model._meta.label: sorted(map(repr, model._base_manager.values_list())) for model in kept}
+
+
+def post(person: Person, name: str, address: str, data: dict[str, Any]) -> Any:
+    headers = {"accept": "application/json"}
+    if name.startswith("access:add_"):
+        return person.post(address, json.dumps(data), content_type="application/json", headers=headers)
+    return person.post(address, data, headers=headers)
+
+
+def test_c03_every_dangerous_page_is_tried():
+    marked = {name for name, _, each in every_address() if getattr(each.callback, "step_up", "")}
+    assert marked == set(PAYLOADS)
+
+
+@pytest.mark.parametrize("name", PAYLOADS)
+def test_c03_without_a_fresh_confirmation_nothing_changes(company, time_machine, name):
+    ids = company.ids
+    person = company.person(Role.PLATFORM_ADMIN if name == "publishing:retry_object" else Role.TENANT_ADMIN)
+    address, data = address_of(name, ids), PAYLOADS[name](ids)
+    if name == "tenants:key_enable":
+        person.post(f"/keys/{ids['key_id']}/disable")
+    time_machine.move_to(datetime.now(UTC) + timedelta(seconds=LATER))
+    before = rows()
+    answer = post(person, name, address, data)
+    assert (answer.status_code, answer.json()["code"]) == (403, "step_up_required")
+    assert rows() == before
+    if name in ALONE:
+        return
+    if step_up_of(name) == "bound":
+        person.step_up()
+        assert post(person, name, address, data).json()["code"] == "step_up_required"  # fresh is not enough
+        before = rows()
+        assert person.confirmed_post(address, data).status_code in (200, 302)
+    else:
+        person.step_up()
+        before = rows()
+        assert post(person, name, address, data).status_code in (200, 302)
+    assert rows() != before, "with the confirmation it does change something"
+
+
+def test_c03_every_dangerous_operation_is_tried():
+    wanted = {
+        (method, path)
+        for method, path, each in operations_of(api)
+        if method != "GET" and (needs_of(each.view_func).to_write & DANGEROUS)
+    }
+    assert wanted == set(OPERATIONS)
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_c03_the_api_changes_nothing_without_a_fresh_confirmation(company, time_machine, method, path):
+    ids, person = company.ids, company.person(Role.TENANT_ADMIN)
+    address, body = "/api/v1" + path.format(**ids), json.dumps(OPERATIONS[method, path](ids))
+    time_machine.move_to(datetime.now(UTC) + timedelta(seconds=LATER))
+    before = rows()
+    answer = person.generic(method, address, body, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (403, "step_up_required")
+    assert rows() == before
+    person.step_up()
+    before = rows()
+    assert person.generic(method, address, body, content_type="application/json").status_code in (200, 201, 204)
+    assert rows() != before
