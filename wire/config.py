@@ -19,6 +19,7 @@ from wire.queues.embedded import EmbeddedQueue
 
 MOST_PEPPERS = 9
 SECRET_LEAST = 32  # characters
+_VARIED = 8  # different characters that 32 random ones have at the very least
 _ENVIRONMENT = re.compile(r"^[a-z]{2,16}$")
 
 
@@ -125,6 +126,8 @@ def local_secret(env: Env, name: str, data: Path, *, production: bool) -> str:
     if given:
         if len(given) < SECRET_LEAST:
             raise SettingError(f"{name} is too short: use at least {SECRET_LEAST} random characters.")
+        if production and (len(set(given)) < _VARIED or given.startswith("django-insecure-")):
+            raise SettingError(f"{name} can be guessed: production needs at least {SECRET_LEAST} random characters.")
         return given
     if production:
         raise SettingError(f"{name} is not set: production needs {name}_FILE with at least 32 random characters.")

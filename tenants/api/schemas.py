@@ -6,12 +6,22 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
-from pydantic import AwareDatetime, ConfigDict, StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, StringConstraints
 
 from tenants.frame.paging import Page, Paging
 from tenants.rules import NAME_LONGEST
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LONGEST)]
+
+
+def _as_text(value: Any) -> Any:
+    """Pydantic would also take a number, as seconds since 1970."""
+    if value is not None and not (isinstance(value, str) and value[4:5] == "-"):
+        raise ValueError("write a moment like 2027-06-30T00:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_text)]
 _STRICT = ConfigDict(extra="forbid")
 _WHEN = "2026-11-21T09:30:00Z"
 
@@ -82,7 +92,7 @@ class TokenIn(Schema):
     scopes: list[str] = Field(
         min_length=1, max_length=50, description="Permissions that you have yourself.", examples=[["spend.view"]]
     )
-    expires_at: AwareDatetime = Field(description="At most a year from now.", examples=["2027-06-30T00:00:00Z"])
+    expires_at: Moment = Field(description="At most a year from now.", examples=["2027-06-30T00:00:00Z"])
 
 
 class IssuedTokenOut(TokenOut):
@@ -117,8 +127,8 @@ class AuditQuery(Paging):
     target: str = Field(
         "", max_length=128, pattern=r"^[!-~]*$", description="The id of what it is about.", examples=[""]
     )
-    since: AwareDatetime | None = Field(None, description="Not before this moment.")
-    until: AwareDatetime | None = Field(None, description="Before this moment.")
+    since: Moment | None = Field(None, description="Not before this moment.")
+    until: Moment | None = Field(None, description="Before this moment.")
 
 
 class AuditOut(Schema):
@@ -204,7 +214,7 @@ class KeyIn(Schema):
         max_length=32, pattern=r"^p_[0-9a-z]{1,30}$", description="The project's id.", examples=["p_4k2m9x0c1v7b"]
     )
     env: str = Field(max_length=16, pattern=r"^[a-z]+$", examples=["dev"])
-    expires_at: AwareDatetime | None = Field(None, description="Without it the key does not expire.")
+    expires_at: Moment | None = Field(None, description="Without it the key does not expire.")
     allowed_models: list[Pattern] = Field([], max_length=100, description="Empty: every model.", examples=[["gpt-4o*"]])
     denied_models: list[Pattern] = Field([], max_length=100, examples=[[]])
 

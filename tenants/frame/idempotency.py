@@ -76,7 +76,7 @@ def _claim(request: HttpRequest, key: str) -> tuple[KeptAnswer, bool]:
     found = KeptAnswer.objects.get(holder=holder, key_sha256=digest)
     if found.request_sha256 != wanted:
         raise ApiProblem(
-            422, "idempotency_key_reused", f"This {HEADER} was sent with another request: make a new one for this."
+            409, "idempotency_key_reused", f"This {HEADER} was sent with another request: make a new one for this."
         )
     return found, not found.sealed
 

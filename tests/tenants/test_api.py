@@ -404,7 +404,7 @@ def test_a_create_with_a_key_is_done_once(program, tenant):
     assert ("Idempotent-Replayed" in first.headers, second.headers["Idempotent-Replayed"]) == (False, "true")
     with tenant_scope(tenant.id):
         assert Project.objects.filter(name="Once").count() == 1
-    assert_problem(program.post("/projects", {"name": "Two"}, **named), 422, "idempotency_key_reused")
+    assert_problem(program.post("/projects", {"name": "Two"}, **named), 409, "idempotency_key_reused")
     elsewhere = Program(service_token(tenant).text).post("/projects", {"name": "Two"}, **named)
     assert elsewhere.status_code == 201, "another caller's key is another key"
     bad = program.post("/projects", {"name": "Three"}, **{"idempotency-key": "short"})
