@@ -73,7 +73,9 @@ def _canonical(value: Any) -> str:
     match value:
         case None | bool() | str():
             return json.dumps(value)
-        case int() | float():  # PostgreSQL writes 1e22 as a whole number, so both have to read alike
+        case int():
+            return str(value)
+        case float():  # PostgreSQL writes 1e22 as a whole number, so both have to read alike
             number = Decimal(repr(value))
             return f"{number.normalize():f}" if number else "0"
         case datetime():
