@@ -60,7 +60,7 @@ def create_project_named(request: HttpRequest, payload: ProjectIn) -> HttpRespon
 @operation(keys, "GET", "", Permission.KEYS_VIEW, answers={200: KeyPage}, summary="API keys")
 def list_keys(request: HttpRequest, narrowed: Query[KeyQuery]) -> Any:
     """The tenant's keys, the newest first, those that were revoked too."""
-    wanted = KeyFilter(status=narrowed.status, env=narrowed.env, project=narrowed.project)
+    wanted = KeyFilter(status=narrowed.status, env=narrowed.env, project=narrowed.project_id)
     rows = find_keys(cast(TenantRequest, request).tenant, wanted)
     return page_of(rows, narrowed, show_key, newest_by=("created_at", "id"), salt="keys")
 
@@ -72,9 +72,9 @@ def list_keys(request: HttpRequest, narrowed: Query[KeyQuery]) -> Any:
 def create_key(request: HttpRequest, payload: KeyIn) -> HttpResponse:
     """The answer shows the key itself, and no other answer ever does."""
     known = cast(TenantRequest, request)
-    project = Project.objects.filter(tenant=known.tenant, id=payload.project).first()
+    project = Project.objects.filter(tenant=known.tenant, id=payload.project_id).first()
     if project is None:
-        raise InvalidSettingError("There is no project with this id: see /projects.", field="project")
+        raise InvalidSettingError("There is no project with this id: see /projects.", field="project_id")
     issued = issue_key(
         tenant=known.tenant,
         project=project,
@@ -99,17 +99,4 @@ def revoke_key_by_id(request: HttpRequest, key_id: KeyId) -> KeyOut:
 
 def show_key(key: ApiKey) -> KeyOut:
     """A key as the API shows it."""
-    return KeyOut(
-        id=key.id,
-        name=key.name,
-        env=key.env,
-        project=key.project_id,
-        status=key.status,
-        last_four=key.last_four,
-        allowed_models=key.allowed_models,
-        denied_models=key.denied_models,
-        created_at=key.created_at,
-        created_by=key.created_by,
-        expires_at=key.expires_at,
-        revoked_at=key.revoked_at,
-    )
+    return KeyOut.model_validate(key)

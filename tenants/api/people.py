@@ -52,7 +52,7 @@ def list_users(request: HttpRequest, paging: Query[Paging]) -> Any:
 
 
 def _member(row: Membership) -> MemberOut:
-    user = cast(User, row.user)
+    user = row.user
     return MemberOut(
         user=user.pk, name=user.name, email=user.email, role=row.role, active=user.is_active, since=row.created_at
     )

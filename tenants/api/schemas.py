@@ -177,7 +177,7 @@ class KeyQuery(Paging):
 
     status: Literal["", "active", "disabled", "revoked"] = Field("", examples=[""])
     env: str = Field("", max_length=16, pattern=r"^[a-z]*$", examples=["dev"])
-    project: str = Field("", max_length=32, pattern=r"^[0-9a-z_]*$", description="A project's id.", examples=[""])
+    project_id: str = Field("", max_length=32, pattern=r"^[0-9a-z_]*$", description="A project's id.", examples=[""])
 
 
 class KeyOut(Schema):
@@ -186,7 +186,7 @@ class KeyOut(Schema):
     id: str = Field(examples=["8Zq1n4Tt6y2p"])
     name: str = Field(examples=["Billing bot"])
     env: str = Field(examples=["dev"])
-    project: str = Field(description="The project's id.", examples=["p_4k2m9x0c1v7b"])
+    project_id: str = Field(examples=["p_4k2m9x0c1v7b"])
     status: Literal["active", "disabled", "revoked"]
     last_four: str = Field(examples=["x9Zq"])
     allowed_models: list[str] = Field(examples=[["gpt-4o*"]])
@@ -210,7 +210,7 @@ class KeyIn(Schema):
     model_config = _STRICT
 
     name: Name = Field(examples=["Billing bot"])
-    project: str = Field(
+    project_id: str = Field(
         max_length=32, pattern=r"^p_[0-9a-z]{1,30}$", description="The project's id.", examples=["p_4k2m9x0c1v7b"]
     )
     env: str = Field(max_length=16, pattern=r"^[a-z]+$", examples=["dev"])

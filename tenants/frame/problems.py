@@ -85,9 +85,13 @@ def install(api: NinjaAPI) -> None:
     api.add_exception_handler(ValidationError, _invalid)
     api.add_exception_handler(RefusedError, _refused)
     api.add_exception_handler(AuthenticationError, lambda request, error: answer(401))
-    api.add_exception_handler(HttpError, lambda request, error: answer(error.status_code))
+    api.add_exception_handler(HttpError, _http_error)
     api.add_exception_handler(Http404, lambda request, error: answer(404))
     api.add_exception_handler(Exception, _unforeseen)
+
+
+def _http_error(request: HttpRequest, error: Any) -> HttpResponse:
+    return answer(error.status_code)
 
 
 def _api_problem(request: HttpRequest, error: Any) -> HttpResponse:

@@ -426,7 +426,7 @@ def test_a_key_is_forgotten_after_a_day(program):
 
 def test_a_kept_answer_shows_no_secret_to_whoever_reads_the_table(program, tenant):
     named = {"idempotency-key": "a-key-0004"}
-    body = {"name": "Bot", "project": project_of(tenant).id, "env": "dev"}
+    body = {"name": "Bot", "project_id": project_of(tenant).id, "env": "dev"}
     issued = program.post("/keys", body, **named).json()
     assert program.post("/keys", body, **named).json()["key"] == issued["key"]
     row = json.dumps(list(KeptAnswer.objects.values("holder", "key_sha256", "request_sha256", "sealed")))
@@ -495,13 +495,13 @@ def test_the_description_says_all(program):
 
 
 def test_keys_through_the_api(program, tenant):
-    body = {"name": "Bot", "project": project_of(tenant).id, "env": "dev", "allowed_models": ["gpt-4o*"]}
+    body = {"name": "Bot", "project_id": project_of(tenant).id, "env": "dev", "allowed_models": ["gpt-4o*"]}
     issued = program.post("/keys", body).json()
     assert issued["key"].startswith("so_dev_")
     (listed,) = program.get("/keys", env="dev").json()["items"]
     assert (listed["id"], listed["allowed_models"], "key" in listed) == (issued["id"], ["gpt-4o*"], False)
     assert program.delete(f"/keys/{issued['id']}").json()["status"] == "revoked"
     other = make_tenant("Elsewhere")
-    foreign = program.post("/keys", body | {"project": project_of(other).id})
-    missing = program.post("/keys", body | {"project": "p_000000000000"})
+    foreign = program.post("/keys", body | {"project_id": project_of(other).id})
+    missing = program.post("/keys", body | {"project_id": "p_000000000000"})
     assert (foreign.status_code, foreign.content) == (422, missing.content)

@@ -126,6 +126,7 @@ def test_c11_in_production_the_first_pepper_may_go_once_there_is_a_newer_one(tmp
     production = {"SPENDOPS_MODE": "production"}
     with pytest.raises(SettingError, match="SPENDOPS_KEY_PEPPER_FILE"):
         peppers(tmp_path, **production)
-    assert peppers(tmp_path, **production, SPENDOPS_KEY_PEPPER_V2="b" * 32) == {2: b"b" * 32}
-    both = peppers(tmp_path, **production, SPENDOPS_KEY_PEPPER="a" * 32, SPENDOPS_KEY_PEPPER_V2="b" * 32)
-    assert both == {1: b"a" * 32, 2: b"b" * 32}
+    old, new = "abcdefgh" * 4, "ijklmnop" * 4
+    assert peppers(tmp_path, **production, SPENDOPS_KEY_PEPPER_V2=new) == {2: new.encode()}
+    both = peppers(tmp_path, **production, SPENDOPS_KEY_PEPPER=old, SPENDOPS_KEY_PEPPER_V2=new)
+    assert both == {1: old.encode(), 2: new.encode()}
