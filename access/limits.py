@@ -26,6 +26,8 @@ from access.models import Bucket
 from access.problems import problem
 from access.rules import span
 
+_SECOND = 1_000_000  # microseconds
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -37,9 +39,9 @@ class Limit:
     seconds: int
 
     @property
-    def interval(self) -> float:
-        """Seconds until a token that was taken is back."""
-        return self.seconds / self.attempts
+    def interval(self) -> int:
+        """Microseconds until a token that was taken is back."""
+        return self.seconds * _SECOND // self.attempts
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,10 @@ def seconds_to_wait(request: HttpRequest, limits: Limits) -> int:
 
 def take(what: str, limit: Limit) -> int:
     """Take a token from the bucket of this name. 0 when there was one, else in how many seconds there will be."""
-    key, now = sha256(what.encode()).hexdigest(), time.time()
-    latest = now + limit.seconds - limit.interval  # a bucket that is full later than this has less than one token
+    key, now = sha256(what.encode()).hexdigest(), time.time_ns() // 1000
+    latest = now + limit.seconds * _SECOND - limit.interval  # one that is full later has less than one token
     full_again = Greatest(F("full_at"), Value(now)) + Value(limit.interval)
-    if Bucket.objects.filter(key=key, full_at__lte=latest + _ROUNDING).update(full_at=full_again):
+    if Bucket.objects.filter(key=key, full_at__lte=latest).update(full_at=full_again):
         return 0
     bucket = Bucket.objects.filter(key=key).first()
     if bucket is None:
@@ -97,15 +99,15 @@ def take(what: str, limit: Limit) -> int:
         return 0
     if bucket.full_at <= latest:
         return take(what, limit)  # likewise, between our UPDATE and our SELECT
-    return max(math.ceil(bucket.full_at - latest), 1)
+    return math.ceil((bucket.full_at - latest) / _SECOND)
 
 
 def left(what: str, limit: Limit) -> tuple[int, int]:
     """How many tokens the bucket of this name holds, and in how many seconds it will be full."""
-    key, now = sha256(what.encode()).hexdigest(), time.time()
+    key, now = sha256(what.encode()).hexdigest(), time.time_ns() // 1000
     full_at = Bucket.objects.filter(key=key).values_list("full_at", flat=True).first() or now
     missing = max(full_at - now, 0)
-    return max(int((limit.seconds - missing + _ROUNDING) / limit.interval), 0), math.ceil(missing)
+    return max((limit.seconds * _SECOND - missing) // limit.interval, 0), math.ceil(missing / _SECOND)
 
 
 def too_many(wait: int) -> HttpResponse:
@@ -113,6 +115,3 @@ def too_many(wait: int) -> HttpResponse:
     response = problem(429, "too_many_attempts", f"Too many attempts from here. Try again in {span(wait)}.")
     response.headers["Retry-After"] = str(wait)
     return response
-
-
-_ROUNDING = 1e-6  # seconds: sums of floats do not meet exactly

@@ -138,7 +138,7 @@ class Bucket(models.Model):
     """A token bucket of `access.limits`, told by the moment at which it will be full again."""
 
     key = models.CharField(primary_key=True, max_length=64)
-    full_at = models.FloatField(db_index=True)  # Unix seconds
+    full_at = models.BigIntegerField(db_index=True)  # Unix time in microseconds
 
     def __str__(self) -> str:
         return self.key

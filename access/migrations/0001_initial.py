@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             name="Bucket",
             fields=[
                 ("key", models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ("full_at", models.FloatField(db_index=True)),
+                ("full_at", models.BigIntegerField(db_index=True)),
             ],
         ),
         migrations.CreateModel(

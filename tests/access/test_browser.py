@@ -17,6 +17,7 @@ from access.session_engine import CONFIRMED_AT, SessionStore
 from access.step_up import step_up_required
 from changes.actor import Actor
 from tenants.bootstrap import bootstrap_admin
+from tenants.permissions import signed_in
 from tests.chromium import SECURITY_KEY, Window
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -35,15 +36,18 @@ PAGE = """<!doctype html><html lang="en"><head><title>Try</title><meta name="csr
  <input name="note" aria-label="Fragment"><button>Send</button></form><p id="result"></p></body></html>"""
 
 
+@signed_in
 def shown(request: HttpRequest) -> HttpResponse:
     return HttpResponse(PAGE.format(token=get_token(request)))
 
 
+@signed_in
 @step_up_required(bound=True)
 def bound(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"bound: {request.POST.get('note')!r} {request.POST.get('button', '')}")
 
 
+@signed_in
 @step_up_required
 def fresh(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"fresh: {request.POST['name']}")
