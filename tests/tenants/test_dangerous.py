@@ -69,7 +69,7 @@ ALONE = {
 OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = {
     ("POST", "/tokens"): lambda ids: {"name": "New", "scopes": ["spend.view"], "expires_at": f"{SOON}T00:00:00Z"},
     ("DELETE", "/tokens/{token_id}"): lambda ids: {},
-    ("POST", "/keys"): lambda ids: {"name": "New", "project": ids["project_id"], "env": "dev"},
+    ("POST", "/keys"): lambda ids: {"name": "New", "project_id": ids["project_id"], "env": "dev"},
     ("DELETE", "/keys/{key_id}"): lambda ids: {},
 }
 
