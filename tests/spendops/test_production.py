@@ -14,7 +14,8 @@ SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP"
 
 def manage(tmp_path, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
     """`manage.py` in a process of its own, under production's settings but for what is changed ("" removes one)."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SPENDOPS_")}
+    ours = ("SPENDOPS_", "DJANGO_")  # of this run, such as what the tests in Chromium need
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {
         "SPENDOPS_DATA": str(tmp_path),
         "SPENDOPS_MODE": "production",
