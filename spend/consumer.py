@@ -14,6 +14,7 @@ from django.db import close_old_connections
 from spend.clickhouse.errors import ClickHouseError
 from spend.ingest import Batch, claim_denials, claim_usage, store_denials, store_usage
 from spend.models import DirtyDay
+from spend.moving import follow_zones
 from spend.rollup import recount
 from spend.zones import Calendars
 from wire.queues.base import Queue
@@ -121,19 +122,19 @@ class UsageConsumer(Consumer):
     def turn(self) -> bool:
         busy = super().turn()
         now = time.monotonic()
-        if not self._dirty and now >= self._look_from:
+        if now >= self._look_from and not self._stop.is_set():
             self.persist(self._look, "look for days to count")
         if self._dirty and now >= self._recount_from and not self._stop.is_set():
             self.persist(self._recount, "count days anew")
         return busy
 
     def _look(self) -> None:
-        self._dirty = DirtyDay.objects.exists()
+        follow_zones()
+        self._dirty = self._dirty or DirtyDay.objects.exists()
         self._look_from = time.monotonic() + LOOK_FOR_MARKS_SECONDS
 
     def _recount(self) -> None:
         began = time.monotonic()
-        self._dirty = recount(self._calendars) > 0  # once more, until none is left: some may have come meanwhile
+        self._dirty = recount() > 0  # once more, until none is left: some may have come meanwhile
         ended = time.monotonic()
         self._recount_from = ended + max(RECOUNT_LEAST, RECOUNT_SHARE * (ended - began))
-        self._look_from = ended + LOOK_FOR_MARKS_SECONDS

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from django.db import transaction
 
 from spend.clickhouse.client import command
-from spend.models import DirtyDay
-from spend.zones import Calendars
+from spend.models import CountedZone, DirtyDay
+from spend.zones import Calendars, calendar
 from wire.events import UsageEvent
 
 MARKS_AT_ONCE = 20_000
@@ -18,8 +21,9 @@ _IDS_AT_ONCE = 5_000
 _GROUP = "tenant_id, project_id, key_id, provider, model, tier, env, status"
 
 # One day, which lies in one partition: the statement takes effect as a whole. All rows of a tenant's day carry the same
-# ver, the sum of its events' revs: it grows with every event and every re-rating and needs no clock. Groups that stood
-# in the day and are gone (a re-rating changed the model) get a row of zeros.
+# ver, the sum of its events' revs: it grows with every event and every re-rating and needs no clock. On top comes the
+# zone's generation, for in another zone a day may hold fewer events. Groups that stood in the day and are gone (a
+# re-rating changed the model) get a row of zeros.
 _RECOUNT = f"""
 INSERT INTO usage_daily (
     tenant_id, project_id, key_id, provider, model, tier, env, status, day, requests, input_tokens, output_tokens,
@@ -27,7 +31,7 @@ INSERT INTO usage_daily (
 )
 SELECT
     {_GROUP}, toDate(%(day)s), sum(calls), sum(tokens_in), sum(tokens_out), sum(tokens_cached), sum(calls_unpriced),
-    sum(tokens_unpriced), sum(costs), sum(charges), sum(durations), max(day_ver)
+    sum(tokens_unpriced), sum(costs), sum(charges), sum(durations), max(day_ver) + toUInt64(%(generation)s)
 FROM (
     SELECT *, sum(revs) OVER (PARTITION BY tenant_id) AS day_ver FROM (
         SELECT
@@ -53,33 +57,76 @@ SETTINGS do_not_merge_across_partitions_select_final = 1
 """  # noqa: S608 - constants
 
 
+_GENERATION_BITS = 44  # below them, a day's revs sum up
+# The same moment is on days that are two apart at most, in whatever two zones.
+AROUND = range(-2, 3)
+
+
+class _Day(NamedTuple):
+    """A day that begins and ends at the same moments for several tenants, which are counted together."""
+
+    day: date
+    begin: int  # Unix ms
+    end: int
+    generation: int
+
+
 def mark(events: Iterable[UsageEvent], *, since_ms: int, calendars: Calendars | None = None) -> None:
     """Note which days these events touch, before they are acknowledged. `since_ms`: when the oldest was sent."""
     calendars = calendars or Calendars()
     days = {(event.tenant, calendars.of(event.tenant).day_of(event.ts)) for event in events}
-    DirtyDay.objects.bulk_create(DirtyDay(tenant_id=tenant, day=day, since_ms=since_ms) for tenant, day in sorted(days))
+    zones = {tenant: calendars.of(tenant).zone for tenant, _ in days}
+    with transaction.atomic():
+        CountedZone.objects.bulk_create(
+            [CountedZone(tenant_id=tenant, zone=zone) for tenant, zone in zones.items()], ignore_conflicts=True
+        )
+        DirtyDay.objects.bulk_create(
+            DirtyDay(tenant_id=tenant, day=day, zone=zones[tenant], since_ms=since_ms) for tenant, day in sorted(days)
+        )
 
 
-def recount(calendars: Calendars | None = None) -> int:
-    """Count the marked days anew; how many marks are done. Safe to run twice, late, or beside another one.
+def recount() -> int:
+    """Count the marked days anew; how many marks were read. Safe to run twice, late, or beside another one.
 
     Takes at most MARKS_AT_ONCE marks, so that it comes to an end while new ones are set.
     """
     marks = list(DirtyDay.objects.order_by("pk")[:MARKS_AT_ONCE])
-    days = {(each.tenant_id, each.day) for each in marks}
-    for (day, begin, end), tenants in _by_day(days, calendars or Calendars()).items():
+    zones = _zones_of(marks)  # after the marks: who changes a zone marks its days later
+    for day, tenants in _by_day(marks, zones).items():
         for first in range(0, len(tenants), TENANTS_AT_ONCE):
-            some = tuple(tenants[first : first + TENANTS_AT_ONCE])
-            command(_RECOUNT, {"day": day, "begin": begin, "end": end, "tenants": some}, purpose="recount")
-    ids = [each.pk for each in marks]
-    for first in range(0, len(ids), _IDS_AT_ONCE):
-        DirtyDay.objects.filter(pk__in=ids[first : first + _IDS_AT_ONCE]).delete()
+            parameters = day._asdict() | {
+                "generation": day.generation << _GENERATION_BITS,
+                "tenants": tuple(tenants[first : first + TENANTS_AT_ONCE]),
+            }
+            command(_RECOUNT, parameters, purpose="recount")
+    _delete(marks, zones)
     return len(marks)
 
 
-def _by_day(days: Iterable[tuple[str, date]], calendars: Calendars) -> dict[tuple[date, int, int], list[str]]:
-    """The tenants of each day: tenants whose day begins and ends at the same moments are counted together."""
-    found: dict[tuple[date, int, int], list[str]] = defaultdict(list)
-    for tenant, day in sorted(days):
-        found[day, *calendars.of(tenant).bounds(day)].append(tenant)
+def _by_day(marks: Iterable[DirtyDay], zones: Mapping[str, CountedZone]) -> dict[_Day, list[str]]:
+    found: dict[_Day, list[str]] = defaultdict(list)
+    for tenant, day in sorted(set(_days(marks, zones))):
+        found[_Day(day, *calendar(zones[tenant].zone).bounds(day), zones[tenant].generation)].append(tenant)
     return found
+
+
+def _days(marks: Iterable[DirtyDay], zones: Mapping[str, CountedZone]) -> Iterator[tuple[str, date]]:
+    """The tenants' days that the marks mean. A mark in another zone may mean one of several."""
+    for each in marks:
+        if each.zone == zones[each.tenant_id].zone:
+            yield each.tenant_id, each.day
+        else:
+            yield from ((each.tenant_id, each.day + timedelta(days=number)) for number in AROUND)
+
+
+def _zones_of(marks: Iterable[DirtyDay]) -> dict[str, CountedZone]:
+    return CountedZone.objects.in_bulk({each.tenant_id for each in marks})
+
+
+def _delete(marks: Sequence[DirtyDay], zones: Mapping[str, CountedZone]) -> None:
+    """Delete the very marks that were read, but for those of tenants whose zone changed meanwhile."""
+    with transaction.atomic():
+        now = CountedZone.objects.select_for_update().in_bulk(zones)
+        done = [each.pk for each in marks if now[each.tenant_id].generation == zones[each.tenant_id].generation]
+        for first in range(0, len(done), _IDS_AT_ONCE):
+            DirtyDay.objects.filter(pk__in=done[first : first + _IDS_AT_ONCE]).delete()

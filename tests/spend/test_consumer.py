@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from spend.models import DirtyDay
 from spend.queries.denials import find_denials
 from spend.queries.totals import totals
 from tests.engine import clickhouse_process
+from tests.spend.conftest import tenant
 from tests.spend.events import NOON, TENANT, denial, usage
 
 DAY = NOON.date()
@@ -145,6 +146,22 @@ def test_marks_of_an_earlier_life_and_of_others_are_counted(queues, monkeypatch)
         consumer.turn()
         now[0] += spend.consumer.RECOUNT_LEAST
     assert totals(TENANT, DAY, DAY).requests == 2
+
+
+@pytest.mark.usefixtures("clickhouse")
+def test_a_tenant_that_moves_is_followed(queues, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(spend.consumer.time, "monotonic", lambda: now[0])
+    owner = tenant(TENANT, "Pacific/Kiritimati")
+    queues.send(usage(1))
+    consumer = queues.usage_consumer()
+    consumer.turn()
+    tomorrow = DAY + timedelta(days=1)
+    assert totals(TENANT, tomorrow, tomorrow).requests == 1
+    type(owner).objects.update(time_zone="UTC")
+    now[0] += spend.consumer.LOOK_FOR_MARKS_SECONDS
+    consumer.turn()
+    assert (totals(TENANT, tomorrow, tomorrow).requests, totals(TENANT, DAY, DAY).requests) == (0, 1)
 
 
 @pytest.mark.usefixtures("clickhouse")
