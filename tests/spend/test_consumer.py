@@ -25,7 +25,7 @@ from spend.consumer import Consumer
 from spend.models import DirtyDay
 from spend.queries.denials import find_denials
 from spend.queries.totals import totals
-from tests.engine import clickhouse_process
+from tests.engine import clickhouse_process, clickhouse_url
 from tests.spend.conftest import tenant
 from tests.spend.events import NOON, TENANT, denial, usage
 
@@ -216,7 +216,7 @@ def test_kill_9_of_the_engine_loses_and_doubles_nothing(transactional_db, quick,
     threads = [threading.Thread(target=gateway), threading.Thread(target=_run, args=(consumer,))]
     for life in range(3):
         with clickhouse_process(folder) as (port, process):
-            settings.CLICKHOUSE_URL = f"clickhouse://127.0.0.1:{port}/spendops"
+            settings.CLICKHOUSE_URL = clickhouse_url(port)
             migrate()
             if life == 0:
                 for thread in threads:
@@ -226,7 +226,7 @@ def test_kill_9_of_the_engine_loses_and_doubles_nothing(transactional_db, quick,
             process.kill()
             process.wait()
     with clickhouse_process(folder) as (port, _):
-        settings.CLICKHOUSE_URL = f"clickhouse://127.0.0.1:{port}/spendops"
+        settings.CLICKHOUSE_URL = clickhouse_url(port)
         stop.set()
         threads[0].join()
         wait_for(lambda: queues.usage["dev"].depth()[:2] == (0, 0) and not DirtyDay.objects.exists())
