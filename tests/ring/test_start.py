@@ -70,6 +70,16 @@ def test_a_data_folder_that_cannot_be_used_is_named(tmp_path):
     assert "cannot be made (Not a directory): name a folder that you may write to" in done.stderr
 
 
+def test_a_ring_that_still_runs_is_named(tmp_path):
+    """As after `kill -9` of `make run`, whose supervisor goes on."""
+    command = [sys.executable, "-c", "import sys; sys.stdin.read()", "supervisord"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as still_running:
+        (tmp_path / "ring.pid").write_text(str(still_running.pid))
+        done = start(tmp_path)
+        assert done.returncode == 2
+        assert f"stop it with `kill {still_running.pid}`" in done.stderr
+
+
 def test_production_refuses_what_is_insecure(tmp_path):
     secrets = {"SPENDOPS_KEY_PEPPER": "p" * 40, "SPENDOPS_SECRET_KEY": "s" * 60}
     production = {"SPENDOPS_MODE": "production"} | secrets
