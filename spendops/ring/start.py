@@ -76,7 +76,11 @@ def main() -> int:
         found = processes()
         refuse_second_ring(settings.SPENDOPS.data)
         refuse_taken_ports(found)
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in (
+            signal.SIGTERM,
+            signal.SIGINT,
+        ):  # a script starts what it puts into the background deaf to SIGINT
+            signal.signal(number, _interrupt)
         return _run(found, demo=options.demo)
     except SettingError as error:
         print(f"spendops: {error}", file=sys.stderr)
