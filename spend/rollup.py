@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date, timedelta
+from operator import attrgetter
 from typing import NamedTuple
 
+import structlog
 from django.db import transaction
 
 from spend.clickhouse.client import command
+from spend.clickhouse.errors import ClickHouseError, RefusedError
 from spend.models import CountedZone, DirtyDay
 from spend.zones import Calendars, calendar
 from wire.events import UsageEvent
 
+logger = structlog.get_logger(__name__)
+
 MARKS_AT_ONCE = 20_000
+SILENT_MOST = 2  # one day may take too long; after two in a row without an answer ClickHouse is away
 TENANTS_AT_ONCE = 500
 _IDS_AT_ONCE = 5_000
 
@@ -88,19 +94,69 @@ def mark(events: Iterable[UsageEvent], *, since_ms: int, calendars: Calendars | 
 def recount() -> int:
     """Count the marked days anew; how many marks were read. Safe to run twice, late, or beside another one.
 
-    Takes at most MARKS_AT_ONCE marks, so that it comes to an end while new ones are set.
+    Takes at most MARKS_AT_ONCE marks, so that it comes to an end while new ones are set. A tenant's day that cannot be
+    counted keeps its mark and no other one; then, at the end, what ClickHouse said is raised (ClickHouseError).
     """
     marks = list(DirtyDay.objects.order_by("pk")[:MARKS_AT_ONCE])
     zones = _zones_of(marks)  # after the marks: who changes a zone marks its days later
-    for day, tenants in _by_day(marks, zones).items():
-        for first in range(0, len(tenants), TENANTS_AT_ONCE):
-            parameters = day._asdict() | {
-                "generation": day.generation << _GENERATION_BITS,
-                "tenants": tuple(tenants[first : first + TENANTS_AT_ONCE]),
-            }
-            command(_RECOUNT, parameters, purpose="recount")
-    _delete(marks, zones)
+    failed, error = _count(_by_day(marks, zones))
+    _delete(_done(marks, zones, failed), zones)
+    if error is not None:
+        raise error
     return len(marks)
+
+
+def _count(groups: Mapping[_Day, list[str]]) -> tuple[set[tuple[str, date]], ClickHouseError | None]:
+    """Count groups of tenants' days one by one. Which could not be counted, and the first reason."""
+    failed: set[tuple[str, date]] = set()
+    first_error: ClickHouseError | None = None
+    silent = 0
+    parts = [
+        (day, tenants[first : first + TENANTS_AT_ONCE])
+        for day, tenants in groups.items()
+        for first in range(0, len(tenants), TENANTS_AT_ONCE)
+    ][::-1]
+    while parts:
+        day, tenants = parts.pop()
+        try:
+            if silent < SILENT_MOST:
+                _count_day(day, tenants)
+                silent = 0
+                continue
+        except RefusedError as error:
+            first_error, silent = first_error or error, 0
+            if len(tenants) > 1:  # one tenant's may be too much, or all of them together
+                half = len(tenants) // 2
+                parts += [(day, tenants[half:]), (day, tenants[:half])]
+                continue
+        except ClickHouseError as error:
+            first_error, silent = first_error or error, silent + 1
+        failed |= {(tenant, day.day) for tenant in tenants}
+    if first_error:
+        some = sorted(failed)[:3]
+        logger.error("days not counted", tenant_days=len(failed), some=[f"{who} {day}" for who, day in some])
+    return failed, first_error
+
+
+def _count_day(day: _Day, tenants: Sequence[str]) -> None:
+    parameters = day._asdict() | {"generation": day.generation << _GENERATION_BITS, "tenants": tuple(tenants)}
+    command(_RECOUNT, parameters, purpose="recount")
+
+
+def _done(marks: Iterable[DirtyDay], zones: Mapping[str, CountedZone], failed: Set[tuple[str, date]]) -> list[DirtyDay]:
+    """The marks that need not stand: all that is meant was counted, or another one of the same day stands for it.
+
+    So a day that can never be counted has few marks, however many are set: they do not crowd the others out.
+    """
+    done: list[DirtyDay] = []
+    standing: set[tuple[str, date, str]] = set()
+    for each in sorted(marks, key=attrgetter("since_ms", "pk")):
+        name = (each.tenant_id, each.day, each.zone)
+        if name in standing or failed.isdisjoint(_days([each], zones)):
+            done.append(each)
+        else:
+            standing.add(name)
+    return done
 
 
 def _by_day(marks: Iterable[DirtyDay], zones: Mapping[str, CountedZone]) -> dict[_Day, list[str]]:
@@ -124,7 +180,7 @@ def _zones_of(marks: Iterable[DirtyDay]) -> dict[str, CountedZone]:
 
 
 def _delete(marks: Sequence[DirtyDay], zones: Mapping[str, CountedZone]) -> None:
-    """Delete the very marks that were read, but for those of tenants whose zone changed meanwhile."""
+    """Delete these very marks, which were read, but for those of tenants whose zone changed meanwhile."""
     with transaction.atomic():
         now = CountedZone.objects.select_for_update().in_bulk(zones)
         done = [each.pk for each in marks if now[each.tenant_id].generation == zones[each.tenant_id].generation]
