@@ -19,6 +19,7 @@ class Caller(NamedTuple):
     policy: KeyPolicy
     tenant: TenantState | None
     revs: dict[str, int]  # of those documents, by KV key
+    hashed: str  # the key's hash, under which its policy is found again
 
 
 class Stranger(NamedTuple):
@@ -54,19 +55,34 @@ class Authenticator:
             if policy is None:
                 # A key may be used the moment it was issued: ask KV once more before saying that there is none.
                 await self._mirror.refresh()
-                policy = self._policies.key(hashed)
+        except PolicyUnreadable as error:
+            return _unreadable(error)
+        return self._judged(hashed, now) or self._unknown(key)
+
+    def again(self, caller: Caller, now: int) -> Caller | Stranger:
+        """The same caller by what is known at a later moment (Unix ms): a key may have been revoked in between."""
+        found = self._judged(caller.hashed, now)
+        if found is not None:
+            return found
+        refusal = Refusal(Denied.KEY_UNKNOWN, "This API key is not known any more.")
+        return Stranger(refusal, caller.policy, caller.revs)
+
+    def _judged(self, hashed: str, now: int) -> Caller | Stranger | None:
+        """The caller by the documents in memory; None when there is no such key."""
+        try:
+            policy = self._policies.key(hashed)
             if policy is None:
-                return self._unknown(key)
+                return None
             tenant = self._policies.tenant(policy.tenant)
         except PolicyUnreadable as error:
-            return Stranger(Refusal(Denied.POLICY_UNAVAILABLE, f"The policy of this API key cannot be used: {error}"))
+            return _unreadable(error)
         revs = {key_document(hashed): policy.rev}
         if tenant is not None:
             revs[tenant_document(policy.tenant)] = tenant.rev
         refusal = key_refusal(policy, env=self._env, now=now)
         if refusal is not None:
             return Stranger(refusal, policy, revs)
-        return Caller(policy, tenant, revs)
+        return Caller(policy, tenant, revs, hashed)
 
     def _unknown(self, key: str) -> Stranger:
         if self._mirror.stale:
@@ -82,3 +98,7 @@ class Authenticator:
             message = wrong_environment(parsed.env, self._env)
             return Stranger(Refusal(Denied.KEY_WRONG_ENVIRONMENT, message), public_id=parsed.public_id)
         return Stranger(Refusal(Denied.KEY_UNKNOWN, "This API key is not known."), public_id=parsed.public_id)
+
+
+def _unreadable(error: PolicyUnreadable) -> Stranger:
+    return Stranger(Refusal(Denied.POLICY_UNAVAILABLE, f"The policy of this API key cannot be used: {error}"))
