@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.apis.base import Body, Shape
+from gateway.apis.base import UNREADABLE, Body, Shape
 from gateway.incoming import Incoming
 from wire.events import END_USER_LONGEST, TAG_NAME_LONGEST, TAG_VALUE_LONGEST, TAGS_MOST
 
@@ -47,7 +47,7 @@ def _from_header(header: str, warnings: list[str]) -> dict[str, Any]:
     if header.startswith("{"):
         try:
             return msgspec.json.decode(header.encode("latin-1"), type=dict[str, Any])
-        except msgspec.DecodeError:
+        except UNREADABLE:
             warnings.append("tags dropped: the header is not a JSON object")
             return {}
     tags = {}

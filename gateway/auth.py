@@ -20,6 +20,7 @@ class Caller(NamedTuple):
     policy: KeyPolicy
     tenant: TenantState | None
     revs: dict[str, int]  # of those documents, by KV key
+    hashed: str  # the key's hash, under which its policy is found again
 
 
 class Stranger(NamedTuple):
@@ -53,32 +54,46 @@ class Authenticator:
                 )
             )
         try:
-            found = self._find(key)
-            if found is None:
+            hashed = self._find(key)
+            if hashed is None:
                 # A key may be used the moment it was issued: ask KV once more before saying that there is none.
                 await self._mirror.refresh()
-                found = self._find(key)
-            if found is None:
-                return self._unknown(key)
-            hashed, policy = found
+                hashed = self._find(key)
+        except PolicyUnreadable as error:
+            return _unreadable(error)
+        return (self._judged(hashed, now) if hashed else None) or self._unknown(key)
+
+    def again(self, caller: Caller, now: int) -> Caller | Stranger:
+        """The same caller by what is known at a later moment (Unix ms): a key may have been revoked in between."""
+        found = self._judged(caller.hashed, now)
+        if found is not None:
+            return found
+        refusal = Refusal(Denied.KEY_UNKNOWN, "This API key is not known any more.")
+        return Stranger(refusal, caller.policy, caller.revs)
+
+    def _judged(self, hashed: str, now: int) -> Caller | Stranger | None:
+        """The caller by the documents in memory; None when there is no such key."""
+        try:
+            policy = self._policies.key(hashed)
+            if policy is None:
+                return None
             tenant = self._policies.tenant(policy.tenant)
         except PolicyUnreadable as error:
-            return Stranger(Refusal(Denied.POLICY_UNAVAILABLE, f"The policy of this API key cannot be used: {error}"))
+            return _unreadable(error)
         revs = {key_document(hashed): policy.rev}
         if tenant is not None:
             revs[tenant_document(policy.tenant)] = tenant.rev
         refusal = key_refusal(policy, env=self._env, now=now)
         if refusal is not None:
             return Stranger(refusal, policy, revs)
-        return Caller(policy, tenant, revs)
+        return Caller(policy, tenant, revs, hashed)
 
-    def _find(self, key: str) -> tuple[str, KeyPolicy] | None:
-        """A key's hash and policy. Raises PolicyUnreadable."""
+    def _find(self, key: str) -> str | None:
+        """The hash under which a key is known, by the first pepper that fits. Raises PolicyUnreadable."""
         for pepper in self._peppers:
             hashed = key_hash(key, pepper)
-            policy = self._policies.key(hashed)
-            if policy is not None:
-                return hashed, policy
+            if self._policies.key(hashed) is not None:
+                return hashed
         return None
 
     def _unknown(self, key: str) -> Stranger:
@@ -95,3 +110,7 @@ class Authenticator:
             message = wrong_environment(parsed.env, self._env)
             return Stranger(Refusal(Denied.KEY_WRONG_ENVIRONMENT, message), public_id=parsed.public_id)
         return Stranger(Refusal(Denied.KEY_UNKNOWN, "This API key is not known."), public_id=parsed.public_id)
+
+
+def _unreadable(error: PolicyUnreadable) -> Stranger:
+    return Stranger(Refusal(Denied.POLICY_UNAVAILABLE, f"The policy of this API key cannot be used: {error}"))

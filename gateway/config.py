@@ -18,8 +18,12 @@ _SANDBOX_SECRET = "sandbox"  # it asks for none, and is sent one like any provid
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds. A plain call's answer may take `total`; a stream's first byte must come within `first_byte`."""
+    """Seconds. A caller's request may take `body` to come in whole.
 
+    A plain call's answer may take `total`; a stream's first byte must come within `first_byte`.
+    """
+
+    body: float = 60.0
     connect: float = 30.0
     first_byte: float = 30.0
     total: float = 300.0
@@ -62,6 +66,7 @@ class Settings:
             shared=shared,
             providers=_providers(env, production=shared.production),
             timeouts=Timeouts(
+                body=env.number("SPENDOPS_GATEWAY_BODY_SECONDS", int(default.body), least=1, most=3600),
                 connect=env.number("SPENDOPS_UPSTREAM_CONNECT_SECONDS", int(default.connect), least=1, most=600),
                 first_byte=env.number(
                     "SPENDOPS_UPSTREAM_FIRST_BYTE_SECONDS", int(default.first_byte), least=1, most=3600

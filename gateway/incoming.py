@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -16,6 +17,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 class BodyTooLarge(Exception):
     """The body is longer than this gateway takes."""
+
+
+class BodyTooSlow(Exception):
+    """The body did not come within the time that it may take."""
 
 
 class CallerGone(Exception):
@@ -59,8 +64,19 @@ class Incoming:
         return given if _REQUEST_ID.fullmatch(given) else ""
 
 
-async def read_body(request: Incoming, receive: Receive, most: int) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as that is certain, CallerGone when the caller hangs up."""
+async def read_body(request: Incoming, receive: Receive, most: int, *, seconds: float | None = None) -> bytes:
+    """The whole body, which may take `seconds`.
+
+    Raises BodyTooLarge as soon as that is certain, BodyTooSlow, and CallerGone when the caller hangs up.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read(request, receive, most)
+    except TimeoutError as error:
+        raise BodyTooSlow from error
+
+
+async def _read(request: Incoming, receive: Receive, most: int) -> bytes:
     announced = request.header(b"content-length")
     if announced.isdigit() and int(announced) > most:
         raise BodyTooLarge

@@ -5,18 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
+from clickhouse_driver.errors import ErrorCodes
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
-from spend.clickhouse.errors import ClickHouseError
+from spend.clickhouse.errors import ClickHouseError, RefusedError
 from spend.ingest import Batch, claim_denials, claim_usage, store_denials, store_usage
 from spend.models import DirtyDay
+from spend.moving import follow_zones
 from spend.rollup import recount
 from spend.zones import Calendars
-from wire.queues.base import Queue
+from wire.queues.base import Message, Queue
 
 logger = structlog.get_logger(__name__)
 
@@ -26,7 +29,22 @@ BACK_OFF_FIRST, BACK_OFF_MOST = 0.2, 10.0
 RECOUNT_LEAST, RECOUNT_SHARE = 0.25, 3
 LOOK_FOR_MARKS_SECONDS = 2.0
 
+REFUSED_SECONDS = 10  # until a message comes again that was refused for no fault of its own
+
 _OUT_OF_REACH = (ClickHouseError, DatabaseError)
+# Refusals that say something about the server and nothing about what was to be stored: the same as no answer.
+_SERVER_NOT_READY = {
+    ErrorCodes.UNKNOWN_DATABASE,
+    ErrorCodes.UNKNOWN_TABLE,
+    ErrorCodes.NO_SUCH_COLUMN_IN_TABLE,
+    ErrorCodes.READONLY,
+    ErrorCodes.TABLE_IS_READ_ONLY,
+    ErrorCodes.NOT_ENOUGH_SPACE,
+    ErrorCodes.TOO_MANY_PARTS,
+    ErrorCodes.TOO_MANY_SIMULTANEOUS_QUERIES,
+    497,  # not enough privileges
+    516,  # authentication failed
+}
 
 
 class Consumer:
@@ -63,14 +81,16 @@ class Consumer:
     def persist(self, work: Callable[[], object], what: str) -> bool:
         """Do something until it succeeds, waiting longer and longer while ClickHouse or SQL does not answer.
 
-        Returns False when the consumer was told to stop before it did. The batch stays in hand meanwhile: handing it
-        back would only use up its deliveries, of which there are a limited number.
+        Returns False when the consumer was told to stop before it did. The batch stays in hand meanwhile: nothing else
+        could be stored either. Raises RefusedError when ClickHouse answers, and will not have it.
         """
         pause = BACK_OFF_FIRST
         while True:
             try:
                 work()
             except _OUT_OF_REACH as error:
+                if isinstance(error, RefusedError) and error.code not in _SERVER_NOT_READY:
+                    raise
                 logger.warning(f"cannot {what}; trying again", seconds=pause, error=str(error))
                 close_old_connections()
                 if self._stop.wait(pause):
@@ -83,12 +103,45 @@ class Consumer:
         if self._stop.is_set():
             return False
         batch = self.claim(queue, env)
-        if batch.events:
-            if not self.persist(lambda: self.store(batch), "store events"):
-                queue.release(batch.messages)
-                return False
-            queue.acknowledge(batch.messages)
+        if batch.events and not self._settle(queue, batch):
+            return False
         return bool(batch.events) or batch.buried > 0
+
+    def _settle(self, queue: Queue, batch: Batch[Any]) -> bool:
+        """Store a batch and acknowledge it; False when the consumer was told to stop first.
+
+        A batch that is refused is halved, down to the messages that are the reason.
+        """
+        parts, stored, refused = [batch], 0, list[tuple[Message, RefusedError]]()
+        while parts:
+            part = parts.pop()
+            try:
+                done = self.persist(partial(self.store, part), "store events")
+            except RefusedError as error:
+                if len(part.messages) == 1:
+                    refused.append((part.messages[0], error))
+                else:
+                    parts += part.halves()
+                continue
+            if not done:
+                left = [message for each in (part, *parts) for message in each.messages]
+                queue.release(left + [message for message, _ in refused])
+                return False
+            queue.acknowledge(part.messages)
+            stored += len(part.messages)
+        for message, refusal in refused:
+            _put_aside(queue, message, refusal, others_stored=stored > 0)
+        return True
+
+
+def _put_aside(queue: Queue, message: Message, error: RefusedError, *, others_stored: bool) -> None:
+    """Bury a message that ClickHouse refuses, if it is the message's own fault: others of its batch were stored."""
+    if others_stored and error.code != ErrorCodes.MEMORY_LIMIT_EXCEEDED:
+        logger.error("message put aside: ClickHouse refuses it", message=message.id, why=str(error))
+        queue.bury([message], f"refused: {error}")
+    else:
+        logger.error("message refused; it is tried again", message=message.id, seconds=REFUSED_SECONDS, why=str(error))
+        queue.release([message], delay_seconds=REFUSED_SECONDS)
 
 
 class DenialConsumer(Consumer):
@@ -110,6 +163,7 @@ class UsageConsumer(Consumer):
         self._dirty = True  # marks of an earlier life
         self._recount_from = float("-inf")  # not before
         self._look_from = float("-inf")
+        self._back_off = BACK_OFF_FIRST
 
     def claim(self, queue: Queue, env: str) -> Batch[Any]:
         return claim_usage(queue, env)
@@ -121,19 +175,36 @@ class UsageConsumer(Consumer):
     def turn(self) -> bool:
         busy = super().turn()
         now = time.monotonic()
-        if not self._dirty and now >= self._look_from:
-            self.persist(self._look, "look for days to count")
+        if now >= self._look_from and not self._stop.is_set():
+            self._look_from = time.monotonic() + LOOK_FOR_MARKS_SECONDS
+            self._try(self._look, "look for days to count")
         if self._dirty and now >= self._recount_from and not self._stop.is_set():
-            self.persist(self._recount, "count days anew")
+            self._recount()
         return busy
 
     def _look(self) -> None:
-        self._dirty = DirtyDay.objects.exists()
-        self._look_from = time.monotonic() + LOOK_FOR_MARKS_SECONDS
+        follow_zones()
+        self._dirty = self._dirty or DirtyDay.objects.exists()
 
     def _recount(self) -> None:
         began = time.monotonic()
-        self._dirty = recount(self._calendars) > 0  # once more, until none is left: some may have come meanwhile
-        ended = time.monotonic()
-        self._recount_from = ended + max(RECOUNT_LEAST, RECOUNT_SHARE * (ended - began))
-        self._look_from = ended + LOOK_FOR_MARKS_SECONDS
+        if self._try(self._count, "count days anew"):
+            self._back_off = BACK_OFF_FIRST
+            wait = max(RECOUNT_LEAST, RECOUNT_SHARE * (time.monotonic() - began))
+        else:
+            wait = max(self._back_off, RECOUNT_SHARE * (time.monotonic() - began))
+            self._back_off = min(self._back_off * 2, BACK_OFF_MOST)
+        self._recount_from = time.monotonic() + wait
+
+    def _count(self) -> None:
+        self._dirty = recount() > 0  # once more, until none is left: some may have come meanwhile
+
+    def _try(self, work: Callable[[], object], what: str) -> bool:
+        """Do something once; whether it succeeded. Events are taken all the same: a later turn tries again."""
+        try:
+            work()
+        except _OUT_OF_REACH as error:
+            logger.error(f"cannot {what}; trying again later", error=str(error))
+            close_old_connections()
+            return False
+        return True

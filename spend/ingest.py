@@ -46,6 +46,14 @@ class Batch(NamedTuple, Generic[Event]):
         """When the oldest of them was sent, Unix ms."""
         return min(message.sent_ms for message in self.messages)
 
+    def halves(self) -> list[Batch[Event]]:
+        """The batch in two, for one that was refused."""
+        half = len(self.messages) // 2
+        return [
+            Batch(self.messages[half:], self.events[half:], 0),
+            Batch(self.messages[:half], self.events[:half], 0),
+        ]
+
 
 def claim_usage(queue: Queue, env: str) -> Batch[UsageEvent]:
     """Take a batch of usage events. What cannot be understood is put aside as dead, with the reason."""

@@ -13,7 +13,8 @@ class DirtyDay(models.Model):
     """
 
     tenant_id = models.CharField(max_length=64)
-    day = models.DateField()  # in the tenant's zone
+    day = models.DateField()  # in `zone`, which is the tenant's as far as whoever set the mark knew
+    zone = models.CharField(max_length=64)
     since_ms = models.BigIntegerField()  # when the oldest of its events was sent, Unix ms
 
     class Meta:
@@ -21,6 +22,18 @@ class DirtyDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tenant_id} {self.day}"
+
+
+class CountedZone(models.Model):
+    """The time zone that a tenant's days are counted in. It follows the tenant's own; `spend.moving` says how."""
+
+    tenant_id = models.CharField(primary_key=True, max_length=64)
+    zone = models.CharField(max_length=64)
+    generation = models.PositiveIntegerField(default=0)  # how often it changed: what is counted later weighs more
+    moving = models.BooleanField(default=False)  # it changed, and its days are yet to be marked
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id} {self.zone}"
 
 
 class UnpricedModel(models.Model):

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from datetime import date, timedelta
+from operator import attrgetter
+from typing import NamedTuple
+
+import structlog
+from django.db import transaction
 
 from spend.clickhouse.client import command
-from spend.models import DirtyDay
-from spend.zones import Calendars
+from spend.clickhouse.errors import ClickHouseError, RefusedError
+from spend.models import CountedZone, DirtyDay
+from spend.zones import Calendars, calendar
 from wire.events import UsageEvent
 
+logger = structlog.get_logger(__name__)
+
 MARKS_AT_ONCE = 20_000
+SILENT_MOST = 2  # one day may take too long; after two in a row without an answer ClickHouse is away
 TENANTS_AT_ONCE = 500
 _IDS_AT_ONCE = 5_000
 
 _GROUP = "tenant_id, project_id, key_id, provider, model, tier, env, status"
 
 # One day, which lies in one partition: the statement takes effect as a whole. All rows of a tenant's day carry the same
-# ver, the sum of its events' revs: it grows with every event and every re-rating and needs no clock. Groups that stood
-# in the day and are gone (a re-rating changed the model) get a row of zeros.
+# ver, the sum of its events' revs: it grows with every event and every re-rating and needs no clock. On top comes the
+# zone's generation, for in another zone a day may hold fewer events. Groups that stood in the day and are gone (a
+# re-rating changed the model) get a row of zeros.
 _RECOUNT = f"""
 INSERT INTO usage_daily (
     tenant_id, project_id, key_id, provider, model, tier, env, status, day, requests, input_tokens, output_tokens,
@@ -27,7 +37,7 @@ INSERT INTO usage_daily (
 )
 SELECT
     {_GROUP}, toDate(%(day)s), sum(calls), sum(tokens_in), sum(tokens_out), sum(tokens_cached), sum(calls_unpriced),
-    sum(tokens_unpriced), sum(costs), sum(charges), sum(durations), max(day_ver)
+    sum(tokens_unpriced), sum(costs), sum(charges), sum(durations), max(day_ver) + toUInt64(%(generation)s)
 FROM (
     SELECT *, sum(revs) OVER (PARTITION BY tenant_id) AS day_ver FROM (
         SELECT
@@ -53,33 +63,126 @@ SETTINGS do_not_merge_across_partitions_select_final = 1
 """  # noqa: S608 - constants
 
 
+_GENERATION_BITS = 44  # below them, a day's revs sum up
+# The same moment is on days that are two apart at most, in whatever two zones.
+AROUND = range(-2, 3)
+
+
+class _Day(NamedTuple):
+    """A day that begins and ends at the same moments for several tenants, which are counted together."""
+
+    day: date
+    begin: int  # Unix ms
+    end: int
+    generation: int
+
+
 def mark(events: Iterable[UsageEvent], *, since_ms: int, calendars: Calendars | None = None) -> None:
     """Note which days these events touch, before they are acknowledged. `since_ms`: when the oldest was sent."""
     calendars = calendars or Calendars()
     days = {(event.tenant, calendars.of(event.tenant).day_of(event.ts)) for event in events}
-    DirtyDay.objects.bulk_create(DirtyDay(tenant_id=tenant, day=day, since_ms=since_ms) for tenant, day in sorted(days))
+    zones = {tenant: calendars.of(tenant).zone for tenant, _ in days}
+    with transaction.atomic():
+        CountedZone.objects.bulk_create(
+            [CountedZone(tenant_id=tenant, zone=zone) for tenant, zone in zones.items()], ignore_conflicts=True
+        )
+        DirtyDay.objects.bulk_create(
+            DirtyDay(tenant_id=tenant, day=day, zone=zones[tenant], since_ms=since_ms) for tenant, day in sorted(days)
+        )
 
 
-def recount(calendars: Calendars | None = None) -> int:
-    """Count the marked days anew; how many marks are done. Safe to run twice, late, or beside another one.
+def recount() -> int:
+    """Count the marked days anew; how many marks were read. Safe to run twice, late, or beside another one.
 
-    Takes at most MARKS_AT_ONCE marks, so that it comes to an end while new ones are set.
+    Takes at most MARKS_AT_ONCE marks, so that it comes to an end while new ones are set. A tenant's day that cannot be
+    counted keeps its mark and no other one; then, at the end, what ClickHouse said is raised (ClickHouseError).
     """
     marks = list(DirtyDay.objects.order_by("pk")[:MARKS_AT_ONCE])
-    days = {(each.tenant_id, each.day) for each in marks}
-    for (day, begin, end), tenants in _by_day(days, calendars or Calendars()).items():
-        for first in range(0, len(tenants), TENANTS_AT_ONCE):
-            some = tuple(tenants[first : first + TENANTS_AT_ONCE])
-            command(_RECOUNT, {"day": day, "begin": begin, "end": end, "tenants": some}, purpose="recount")
-    ids = [each.pk for each in marks]
-    for first in range(0, len(ids), _IDS_AT_ONCE):
-        DirtyDay.objects.filter(pk__in=ids[first : first + _IDS_AT_ONCE]).delete()
+    zones = _zones_of(marks)  # after the marks: who changes a zone marks its days later
+    failed, error = _count(_by_day(marks, zones))
+    _delete(_done(marks, zones, failed), zones)
+    if error is not None:
+        raise error
     return len(marks)
 
 
-def _by_day(days: Iterable[tuple[str, date]], calendars: Calendars) -> dict[tuple[date, int, int], list[str]]:
-    """The tenants of each day: tenants whose day begins and ends at the same moments are counted together."""
-    found: dict[tuple[date, int, int], list[str]] = defaultdict(list)
-    for tenant, day in sorted(days):
-        found[day, *calendars.of(tenant).bounds(day)].append(tenant)
+def _count(groups: Mapping[_Day, list[str]]) -> tuple[set[tuple[str, date]], ClickHouseError | None]:
+    """Count groups of tenants' days one by one. Which could not be counted, and the first reason."""
+    failed: set[tuple[str, date]] = set()
+    first_error: ClickHouseError | None = None
+    silent = 0
+    parts = [
+        (day, tenants[first : first + TENANTS_AT_ONCE])
+        for day, tenants in groups.items()
+        for first in range(0, len(tenants), TENANTS_AT_ONCE)
+    ][::-1]
+    while parts:
+        day, tenants = parts.pop()
+        try:
+            if silent < SILENT_MOST:
+                _count_day(day, tenants)
+                silent = 0
+                continue
+        except RefusedError as error:
+            first_error, silent = first_error or error, 0
+            if len(tenants) > 1:  # one tenant's may be too much, or all of them together
+                half = len(tenants) // 2
+                parts += [(day, tenants[half:]), (day, tenants[:half])]
+                continue
+        except ClickHouseError as error:
+            first_error, silent = first_error or error, silent + 1
+        failed |= {(tenant, day.day) for tenant in tenants}
+    if first_error:
+        some = sorted(failed)[:3]
+        logger.error("days not counted", tenant_days=len(failed), some=[f"{who} {day}" for who, day in some])
+    return failed, first_error
+
+
+def _count_day(day: _Day, tenants: Sequence[str]) -> None:
+    parameters = day._asdict() | {"generation": day.generation << _GENERATION_BITS, "tenants": tuple(tenants)}
+    command(_RECOUNT, parameters, purpose="recount")
+
+
+def _done(marks: Iterable[DirtyDay], zones: Mapping[str, CountedZone], failed: Set[tuple[str, date]]) -> list[DirtyDay]:
+    """The marks that need not stand: all that is meant was counted, or another one of the same day stands for it.
+
+    So a day that can never be counted has few marks, however many are set: they do not crowd the others out.
+    """
+    done: list[DirtyDay] = []
+    standing: set[tuple[str, date, str]] = set()
+    for each in sorted(marks, key=attrgetter("since_ms", "pk")):
+        name = (each.tenant_id, each.day, each.zone)
+        if name in standing or failed.isdisjoint(_days([each], zones)):
+            done.append(each)
+        else:
+            standing.add(name)
+    return done
+
+
+def _by_day(marks: Iterable[DirtyDay], zones: Mapping[str, CountedZone]) -> dict[_Day, list[str]]:
+    found: dict[_Day, list[str]] = defaultdict(list)
+    for tenant, day in sorted(set(_days(marks, zones))):
+        found[_Day(day, *calendar(zones[tenant].zone).bounds(day), zones[tenant].generation)].append(tenant)
     return found
+
+
+def _days(marks: Iterable[DirtyDay], zones: Mapping[str, CountedZone]) -> Iterator[tuple[str, date]]:
+    """The tenants' days that the marks mean. A mark in another zone may mean one of several."""
+    for each in marks:
+        if each.zone == zones[each.tenant_id].zone:
+            yield each.tenant_id, each.day
+        else:
+            yield from ((each.tenant_id, each.day + timedelta(days=number)) for number in AROUND)
+
+
+def _zones_of(marks: Iterable[DirtyDay]) -> dict[str, CountedZone]:
+    return CountedZone.objects.in_bulk({each.tenant_id for each in marks})
+
+
+def _delete(marks: Sequence[DirtyDay], zones: Mapping[str, CountedZone]) -> None:
+    """Delete these very marks, which were read, but for those of tenants whose zone changed meanwhile."""
+    with transaction.atomic():
+        now = CountedZone.objects.select_for_update().in_bulk(zones)
+        done = [each.pk for each in marks if now[each.tenant_id].generation == zones[each.tenant_id].generation]
+        for first in range(0, len(done), _IDS_AT_ONCE):
+            DirtyDay.objects.filter(pk__in=done[first : first + _IDS_AT_ONCE]).delete()

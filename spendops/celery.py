@@ -16,7 +16,12 @@ app.autodiscover_tasks()
 
 app.conf.beat_schedule = {
     "sync prices": {"task": "pricing.tasks.sync_prices", "schedule": crontab(hour="3", minute="17")},
-    "evaluate budgets": {"task": "budgets.tasks.evaluate_budgets", "schedule": float(settings.BUDGET_TICK_SECONDS)},
+    "evaluate budgets": {
+        "task": "budgets.tasks.evaluate_budgets",
+        "schedule": float(settings.BUDGET_TICK_SECONDS),
+        # who is to be told hears of a crossing right after it is found, not a tick later
+        "options": {"link": app.signature("alerts.tasks.send_deliveries", immutable=True)},
+    },
     "send alerts": {"task": "alerts.tasks.send_deliveries", "schedule": float(settings.BUDGET_TICK_SECONDS)},
     "note the audit head": {"task": "changes.tasks.note_audit_head", "schedule": crontab(minute="41")},
     "collect unpriced models": {"task": "spend.tasks.collect_unpriced", "schedule": 30.0},

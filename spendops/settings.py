@@ -6,7 +6,7 @@ What the gateway shares is in `wire/config.py`. `docs/settings.md` lists all of 
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from csp.constants import NONE, SELF
 
@@ -154,13 +154,16 @@ DATABASES = {"default": _database(env.secret("SPENDOPS_DATABASE_URL"))}
 
 # -- ClickHouse: the embedded engine listens on loopback and speaks the server's own protocol
 CLICKHOUSE_PORT = env.port("SPENDOPS_CLICKHOUSE_PORT", 9010)
-CLICKHOUSE_URL = env.secret("SPENDOPS_CLICKHOUSE_URL", f"clickhouse://127.0.0.1:{CLICKHOUSE_PORT}/spendops")
+CLICKHOUSE_URL = env.secret("SPENDOPS_CLICKHOUSE_URL")
+CLICKHOUSE_EMBEDDED = not CLICKHOUSE_URL
+if CLICKHOUSE_EMBEDDED:
+    _password = local_secret(env, "SPENDOPS_CLICKHOUSE_PASSWORD", SPENDOPS.data, production=False)
+    CLICKHOUSE_URL = f"clickhouse://default:{quote(_password, safe='')}@127.0.0.1:{CLICKHOUSE_PORT}/spendops"
 if urlsplit(CLICKHOUSE_URL).scheme not in ("clickhouse", "clickhouses"):
     raise SettingError(
         f"SPENDOPS_CLICKHOUSE_URL has the engine {urlsplit(CLICKHOUSE_URL).scheme!r}: "
         "write clickhouse://user:password@host:9000/database, or leave it out for the embedded engine."
     )
-CLICKHOUSE_EMBEDDED = not env.secret("SPENDOPS_CLICKHOUSE_URL")
 
 # -- jobs: a Celery message is only a wake-up; what is to be done stands in SQL rows
 _broker_folder = SPENDOPS.data / "celery"

@@ -67,10 +67,10 @@ def _clickhouse_server(tmp_path_factory: pytest.TempPathFactory, django_test_env
 
     from spend.clickhouse.client import forget_connections
     from spend.clickhouse.migrate import migrate
-    from tests.engine import embedded_clickhouse
+    from tests.engine import clickhouse_url, embedded_clickhouse
 
     with embedded_clickhouse(tmp_path_factory.mktemp("clickhouse")) as port, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "CLICKHOUSE_URL", f"clickhouse://127.0.0.1:{port}/spendops")
+        patch.setattr(settings, "CLICKHOUSE_URL", clickhouse_url(port))
         migrate()
         yield
         forget_connections()

@@ -10,8 +10,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 START_SECONDS = 60
+PASSWORD = "the engine of the tests asks for this one"
 
 
 @contextmanager
@@ -28,7 +30,13 @@ def clickhouse_process(folder: Path, **settings: str) -> Iterator[tuple[int, sub
     with (folder / "engine.log").open("w+") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "spend.clickhouse.embedded"],
-            env=os.environ | {"SPENDOPS_DATA": str(folder), "SPENDOPS_CLICKHOUSE_PORT": str(port)} | settings,
+            env=os.environ
+            | {
+                "SPENDOPS_DATA": str(folder),
+                "SPENDOPS_CLICKHOUSE_PORT": str(port),
+                "SPENDOPS_CLICKHOUSE_PASSWORD": PASSWORD,
+            }
+            | settings,
             cwd=Path(__file__).resolve().parents[1],
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -39,6 +47,11 @@ def clickhouse_process(folder: Path, **settings: str) -> Iterator[tuple[int, sub
         finally:
             process.terminate()
             process.wait(timeout=30)
+
+
+def clickhouse_url(port: int) -> str:
+    """How our client reaches such an engine."""
+    return f"clickhouse://default:{quote(PASSWORD)}@127.0.0.1:{port}/spendops"
 
 
 def _free_port() -> int:

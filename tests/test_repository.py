@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -27,6 +30,20 @@ def test_foreign_keys_point_downward():
             there = field.related_model._meta.app_label if field.is_relation and field.concrete else here
             if there in LAYERS:
                 assert LAYERS.index(there) <= LAYERS.index(here), f"{model.__name__}.{field.name} points up to {there}"
+
+
+def test_an_upward_import_breaks_the_contracts(tmp_path):
+    for folder in [*LAYERS, "gateway"]:
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "*.sql"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    clean = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert clean.returncode == 0, clean.stdout
+    with (tmp_path / "tenants/rules.py").open("a") as module:
+        module.write("\nimport budgets.rules\n")
+    broken = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert broken.returncode == 1
+    assert "tenants.rules -> budgets.rules" in broken.stdout
 
 
 def test_no_model_is_looked_up_by_name():

@@ -83,10 +83,11 @@ def nano_ceiling(pico: int) -> int:
 def micro_from_text(text: str) -> int:
     """Read an amount that a person typed ("1,250.5", "0.0001") as micro-units of its currency.
 
-    A comma, an underscore or a space may only separate thousands, so that "1.250,50" is refused and never read as 1.25.
+    A dollar sign may stand before it. A comma, an underscore or a space may only separate thousands, so that "1.250,50"
+    is refused and never read as 1.25.
     Raises MoneyError when it is not a number, is negative, is finer than a micro-unit (six places) or too large.
     """
-    stripped = text.strip()
+    stripped = text.strip().removeprefix("$").lstrip()
     if stripped.startswith(("-", "−")):
         raise MoneyError("An amount cannot be negative.")
     match = _TYPED.fullmatch(stripped)

@@ -18,7 +18,6 @@ from gateway.providers.registry import choose
 from gateway.refusals import MODEL_LONGEST
 from gateway.rules import Asked, Refusal, block_refusal, model_refusal
 from wire.events import Denied
-from wire.prices import PriceBook
 
 
 class Admission:
@@ -30,25 +29,39 @@ class Admission:
         self._prices = prices
         self._outbox = outbox
 
-    async def admit(
-        self, api: Api, request: Incoming, receive: Receive, arrival: Arrival, caller: Caller
-    ) -> Call | Refused:
-        """The call that a known caller makes, or why it is refused. Raises CallerGone."""
+    async def body(self, request: Incoming, receive: Receive) -> bytes | Refused:
+        """A request's whole body, or why it is refused. Raises BodyTooSlow and CallerGone."""
         try:
-            body, problem = _parsed(request, await read_body(request, receive, self._settings.body_most))
+            return await read_body(request, receive, self._settings.body_most, seconds=self._settings.timeouts.body)
         except BodyTooLarge:
             limit = self._settings.body_most // 2**20
             return Refused(
                 Refusal(Denied.BODY_TOO_LARGE, f"The request is larger than {limit} MiB, the most taken here.")
             )
+
+    async def newer_prices(self, caller: Caller) -> bool:
+        """Look once more for prices when this key needs newer ones; returns whether that took any time."""
+        if caller.policy.pricing.min_version <= self._prices.version:
+            return False
+        await self._mirror.refresh()
+        return True
+
+    def admit(
+        self, api: Api, request: Incoming, raw: bytes, arrival: Arrival, caller: Caller, *, now: int
+    ) -> Call | Refused:
+        """The call that a known caller makes with a body, or why it is refused at a moment (Unix ms).
+
+        It waits for nothing: the policy that is judged is the policy under which the call goes out.
+        """
+        body, problem = _parsed(request, raw)
         asked = body.get("model", "") if not problem else ""
-        refusal = block_refusal(caller.policy, caller.tenant, now=arrival.ms)
+        refusal = block_refusal(caller.policy, caller.tenant, now=now)
         if refusal is not None:
             return Refused(refusal, asked)
         problem = problem or api.problem(body) or ""
         if problem:
             return Refused(Refusal(Denied.BODY_INVALID, problem), asked)
-        book = await self._book(caller)
+        book = self._prices.book
         choice = choose(api, asked, self._settings.providers, book)
         refusal = model_refusal(caller.policy, Asked(choice.name, choice.model, _substitutes(body)))
         if refusal is not None:
@@ -67,12 +80,6 @@ class Admission:
         hide_usage = streamed and choice.provider.kind.asks_usage and api.ask_usage(body)
         body["model"] = choice.model
         return Call(arrival, api, caller, choice.provider, choice.model, body, book, put_down_to, streamed, hide_usage)
-
-    async def _book(self, caller: Caller) -> PriceBook | None:
-        """The prices in force, looked for once more when this key needs newer ones."""
-        if caller.policy.pricing.min_version > self._prices.version:
-            await self._mirror.refresh()
-        return self._prices.book
 
 
 def _parsed(request: Incoming, raw: bytes) -> tuple[Body, str]:

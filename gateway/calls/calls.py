@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 from gateway.apis.base import Api
 from gateway.arrival import Arrival
-from gateway.auth import Authenticator, Stranger
+from gateway.auth import Authenticator, Caller, Stranger
 from gateway.calls.admission import Admission
 from gateway.calls.call import Refused
 from gateway.calls.forwarding import Forwarder
-from gateway.incoming import CallerGone, Incoming, Receive, Send
-from gateway.refusals import Refusals
+from gateway.incoming import BodyTooSlow, CallerGone, Incoming, Receive, Send
+from gateway.refusals import Refusals, send_error
 
 
 class Calls:
@@ -29,12 +31,31 @@ class Calls:
             await self._refusals.turn_away(send, arrival, api.shape, caller)
             return
         try:
-            call = await self._admission.admit(api, request, receive, arrival, caller)
+            raw = await self._admission.body(request, receive)
         except CallerGone:
             return
+        except BodyTooSlow:
+            message = "The request did not come in whole in time. Send it again."
+            await send_error(send, api.shape, 408, "body_timeout", message, arrival, close=True)
+            return
+        # A body may take its time. What decides is what is known once it is here, not what was known before.
+        known = self._auth.again(caller, _now())
+        if isinstance(known, Caller) and await self._admission.newer_prices(known):
+            known = self._auth.again(known, _now())
+        if isinstance(known, Stranger):
+            await self._refusals.turn_away(send, arrival, api.shape, known)
+            return
+        caller = known
+        call = (
+            raw if isinstance(raw, Refused) else self._admission.admit(api, request, raw, arrival, caller, now=_now())
+        )
         if isinstance(call, Refused):
             await self._refusals.refuse(
                 send, arrival, api.shape, call.refusal, policy=caller.policy, revs=caller.revs, model=call.model
             )
             return
         await self._forwarder.forward(call, request, receive, send)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

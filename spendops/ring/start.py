@@ -19,7 +19,7 @@ import django
 from django.conf import settings
 
 from spendops.ring.processes import ENGINE, MANAGE, PYTHON, processes, refuse_taken_ports
-from spendops.ring.supervisor import NotUpError, Ring
+from spendops.ring.supervisor import NotUpError, Ring, refuse_second_ring
 from wire.env import SettingError
 
 LEAST_PYTHON = (3, 11)
@@ -74,8 +74,13 @@ def main() -> int:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "spendops.settings")
         django.setup()
         found = processes()
+        refuse_second_ring(settings.SPENDOPS.data)
         refuse_taken_ports(found)
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in (
+            signal.SIGTERM,
+            signal.SIGINT,
+        ):  # a script starts what it puts into the background deaf to SIGINT
+            signal.signal(number, _interrupt)
         return _run(found, demo=options.demo)
     except SettingError as error:
         print(f"spendops: {error}", file=sys.stderr)

@@ -22,6 +22,7 @@ from xmlrpc.client import Fault, ServerProxy
 from supervisor.xmlrpc import SupervisorTransport
 
 from spendops.ring.processes import ENGINE, Process
+from wire.env import SettingError
 
 START_SECONDS = 60
 STOP_SECONDS = 15
@@ -37,6 +38,7 @@ class Ring:
     def __init__(self, found: list[Process], *, data: Path, environment: dict[str, str] | None = None) -> None:
         self.processes = {process.name: process for process in found}
         self.logs = data / "logs"
+        self._pid_file = data / "ring.pid"
         self._environment = os.environ | (environment or {})
         self._folder = Path(tempfile.mkdtemp(prefix="spendops-ring-"))  # a socket's path may have 107 bytes only
         self._supervisord: subprocess.Popen[bytes] | None = None
@@ -49,6 +51,7 @@ class Ring:
         self._supervisord = subprocess.Popen(  # noqa: S603 - our own interpreter and file
             command, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
         )
+        self._pid_file.write_text(str(self._supervisord.pid), encoding="utf-8")
         wait_until(self._answers, START_SECONDS, "The supervisor did not start")
         return self
 
@@ -56,6 +59,7 @@ class Ring:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        self._pid_file.unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
@@ -159,6 +163,20 @@ class Ring:
     @staticmethod
     def _full_name(name: str) -> str:
         return f"{_group(name)}:{name}"
+
+
+def refuse_second_ring(data: Path) -> None:
+    """Raise SettingError when a ring still runs on a data folder, as one does whose terminal was killed."""
+    try:
+        pid = int((data / "ring.pid").read_text(encoding="utf-8"))
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return
+    if b"supervisord" in command:
+        raise SettingError(
+            f"A ring already runs on {data} (its supervisor is process {pid}): stop it with `kill {pid}`, "
+            "or set SPENDOPS_DATA and the ports to others."
+        )
 
 
 def _group(name: str) -> str:

@@ -59,6 +59,12 @@
     next.focus();
   };
 
+  // -- the sidebar on a phone
+  const setMenu = (open) => {
+    one("[data-shell]").dataset.menu = open ? "open" : "";
+    one("[data-menu-toggle]").setAttribute("aria-expanded", String(open));
+  };
+
   document.addEventListener("click", (event) => {
     const target = event.target;
     const toggle = target.closest("[data-theme-toggle]");
@@ -67,12 +73,7 @@
       document.dispatchEvent(new CustomEvent("spendops:theme"));
     }
     const menu = target.closest("[data-menu-toggle]");
-    if (menu) {
-      const shell = one("[data-shell]");
-      const open = shell.dataset.menu !== "open";
-      shell.dataset.menu = open ? "open" : "";
-      menu.setAttribute("aria-expanded", String(open));
-    }
+    if (menu) setMenu(one("[data-shell]").dataset.menu !== "open");
     const fold = target.closest("[data-fold-toggle]");
     if (fold) {
       const open = fold.closest("[data-fold]").toggleAttribute("data-open");
@@ -87,6 +88,10 @@
   document.addEventListener("keydown", (event) => {
     moveInTabs(event);
     if (event.key !== "Escape") return;
+    if (one("[data-shell]")?.dataset.menu === "open") {
+      setMenu(false);
+      one("[data-menu-toggle]").focus();
+    }
     for (const details of all("details[data-menu][open]")) {
       details.open = false;
       one("summary", details).focus();

@@ -13,6 +13,8 @@ CASES = {
     "the key's own before all": ({"x-spendops-tags": "owner=mallory,team=h"}, {}, {"team": "h"}, ""),
     "no pair": ({"x-spendops-tags": "team"}, {}, {}, "not of the form name=value"),
     "no JSON": ({"x-spendops-tags": "{team"}, {}, {}, "not a JSON object"),
+    "no UTF-8": ({"x-spendops-tags": b'{"a":"\xff"}'}, {}, {}, "not a JSON object"),
+    "nested too deep": ({"x-spendops-tags": '{"a":' + "[" * 3000 + "]" * 3000 + "}"}, {}, {}, "not a JSON object"),
     "no text": ({}, {"metadata": {"n": 5, "team": "m"}}, {"team": "m"}, "not a text"),
     "too long a name": ({"x-spendops-tags": f"{'n' * 65}=x"}, {}, {}, "longer than 64"),
     "too long a value": ({"x-spendops-tags": f"n={'v' * 257},team=h"}, {}, {"team": "h"}, "longer than 256"),

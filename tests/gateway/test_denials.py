@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import httpx
@@ -198,6 +199,45 @@ def test_a_block_ends_by_itself(gateway, key):
     gateway.block_tenant(key.tenant, Block(reason="budget_exhausted", message="used", until=now_ms() + 400))
     until(gateway, key, 402)
     until(gateway, key, 200)
+
+
+def test_a_request_that_was_opened_before_a_revocation_is_judged_when_it_is_whole(gateway, key):
+    body = msgspec.json.encode({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]})
+    opened = {reason: open_request(key, len(body)) for reason in (Denied.BUDGET_EXHAUSTED, Denied.KEY_REVOKED)}
+    assert key.chat().status_code == 200  # by now both have long been looked at
+    gateway.block_tenant(key.tenant, Block(reason="budget_exhausted", message="used"))
+    until(gateway, key, 402)
+    assert_answer(opened[Denied.BUDGET_EXHAUSTED], body, b"HTTP/1.1 402", b"budget_exhausted")
+    gateway.block_tenant(key.tenant)
+    key.revoke()
+    until(gateway, key, 401)
+    assert_answer(opened[Denied.KEY_REVOKED], body, b"HTTP/1.1 401", b"key_revoked")
+    assert len(gateway.usage(key)) == 1
+
+
+def test_a_request_that_does_not_come_in_whole_is_not_waited_for(make_gateway):
+    gateway = make_gateway(SPENDOPS_GATEWAY_BODY_SECONDS="1").start()
+    key = gateway.issue()
+    assert_answer(open_request(key, 99), b"{", b"HTTP/1.1 408", b"body_timeout")
+    assert (gateway.usage(key), gateway.denials(key)) == ([], [])
+
+
+def open_request(key, length: int) -> socket.socket:
+    """The head of a call, whose body is still to come."""
+    caller = socket.create_connection(("127.0.0.1", key.gateway.port), timeout=20)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key.text}\r\n"
+    caller.sendall(head.encode() + f"Connection: close\r\nContent-Length: {length}\r\n\r\n".encode())
+    return caller
+
+
+def assert_answer(caller: socket.socket, body: bytes, *parts: bytes) -> None:
+    with caller:
+        caller.sendall(body)
+        received = b""
+        while data := caller.recv(65536):
+            received += data
+    for part in parts:
+        assert part in received
 
 
 def test_a_suspended_tenant(gateway, key):

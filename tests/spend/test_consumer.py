@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,14 +18,16 @@ from django.db import DatabaseError, connection
 
 import spend.consumer
 import spend.ingest
-from spend.clickhouse.client import forget_connections
+from spend.clickhouse.client import command, forget_connections
 from spend.clickhouse.errors import ClickHouseError, UnavailableError
 from spend.clickhouse.migrate import migrate
 from spend.consumer import Consumer
 from spend.models import DirtyDay
 from spend.queries.denials import find_denials
 from spend.queries.totals import totals
-from tests.engine import clickhouse_process
+from spend.rollup import recount
+from tests.engine import clickhouse_process, clickhouse_url
+from tests.spend.conftest import tenant
 from tests.spend.events import NOON, TENANT, denial, usage
 
 DAY = NOON.date()
@@ -80,8 +82,8 @@ def test_a_consumer_that_is_stopped_in_an_outage_hands_its_batch_back(queues, se
 
 
 @pytest.mark.usefixtures("clickhouse", "quick")
-def test_a_recount_that_fails_is_made_again(queues, monkeypatch):
-    work, failures = spend.consumer.recount, iter(range(3))
+def test_a_recount_that_fails_is_made_again_and_does_not_keep_the_queues_waiting(queues, monkeypatch):
+    work, failures = spend.consumer.recount, iter(range(5))
 
     def down(*args):
         if next(failures, None) is not None:
@@ -89,9 +91,100 @@ def test_a_recount_that_fails_is_made_again(queues, monkeypatch):
         return work(*args)
 
     monkeypatch.setattr(spend.consumer, "recount", down)
+    consumer = queues.usage_consumer()
+    for number in range(2):
+        queues.send(usage(number))
+        assert consumer.turn()
+    assert queues.usage["dev"].depth()[:3] == (0, 0, 0)  # taken, while recounts fail
+
+    def counted() -> bool:
+        consumer.turn()
+        return totals(TENANT, DAY, DAY).requests == 2
+
+    wait_for(counted)
+
+
+@pytest.mark.usefixtures("clickhouse", "quick")
+def test_a_look_for_marks_that_fails_does_not_keep_the_queues_waiting(queues, monkeypatch):
+    def down():
+        raise ClickHouseError("no")
+
+    monkeypatch.setattr(spend.consumer, "follow_zones", down)
     queues.send(usage(1))
-    queues.usage_consumer().turn()
+    assert queues.usage_consumer().turn()
     assert totals(TENANT, DAY, DAY).requests == 1
+
+
+@pytest.fixture
+def refusing(clickhouse):
+    """A way to make ClickHouse itself refuse some rows of a table."""
+    tables = []
+
+    def refuse(table: str, unless: str) -> None:
+        command(f"ALTER TABLE {table} ADD CONSTRAINT test_refuses CHECK {unless}", purpose="a test")
+        tables.append(table)
+
+    yield refuse
+    for table in tables:
+        command(f"ALTER TABLE {table} DROP CONSTRAINT test_refuses", purpose="a test")
+
+
+@pytest.mark.usefixtures("quick")
+def test_only_the_events_that_clickhouse_refuses_are_put_aside(queues, refusing):
+    refusing("usage_events", "key_id != 'k_bad'")
+    queues.send(*(usage(number, key="k_bad" if number in (3, 8) else "k_web") for number in range(10)))
+    queues.usage_consumer().turn()
+    assert totals(TENANT, DAY, DAY).requests == 8
+    assert queues.usage["dev"].depth()[:3] == (0, 0, 2)
+    reasons = {reason for (reason,) in queues.usage["dev"]._db.execute("SELECT reason FROM dead")}
+    assert all(reason.startswith("refused: ClickHouse refused a statement") for reason in reasons)
+
+
+@pytest.mark.usefixtures("quick")
+def test_while_clickhouse_takes_nothing_no_event_is_put_aside(queues, refusing):
+    refusing("usage_events", "key_id = ''")
+    queues.send(usage(1), usage(2))
+    queues.send(usage(3, env="prod"))
+    consumer = queues.usage_consumer()
+    assert consumer.turn()
+    assert queues.usage["dev"].depth()[:3] == (0, 2, 0)  # later again
+    assert queues.usage["prod"].depth()[:3] == (0, 1, 0)
+
+
+@pytest.mark.usefixtures("quick")
+def test_events_wait_for_a_table_that_is_not_there_yet(queues, clickhouse):
+    queues.send(usage(1), usage(2))
+    command("RENAME TABLE usage_events TO usage_events_away", purpose="a test")
+    consumer = queues.usage_consumer()
+    stopper = threading.Timer(0.2, consumer.stop)
+    stopper.start()
+    try:
+        consumer.turn()
+    finally:
+        command("RENAME TABLE usage_events_away TO usage_events", purpose="a test")
+        stopper.join()
+    assert queues.usage["dev"].depth()[:3] == (2, 0, 0)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_day_that_cannot_be_counted_keeps_its_own_mark_only(queues, refusing):
+    refusing("usage_daily", "NOT (tenant_id = 't_bad' AND day = '2026-11-19')")
+    yesterday = NOON - timedelta(days=1)
+    consumer = queues.usage_consumer()
+    for number in range(3):
+        queues.send(usage(number, yesterday, tenant="t_bad"), usage(number, NOON, tenant="t_bad"))
+        queues.send(usage(number, yesterday), usage(number))
+
+        def counted(most: int = number + 1) -> bool:
+            consumer.turn()
+            return totals(TENANT, DAY - timedelta(days=1), DAY).requests == 2 * most
+
+        wait_for(counted)
+    assert totals("t_bad", DAY - timedelta(days=1), DAY).requests == 3
+    assert {(each.tenant_id, each.day) for each in DirtyDay.objects.all()} == {("t_bad", yesterday.date())}
+    with pytest.raises(ClickHouseError):
+        recount()
+    assert DirtyDay.objects.count() == 1  # one stands for all
 
 
 @pytest.mark.usefixtures("clickhouse")
@@ -148,6 +241,22 @@ def test_marks_of_an_earlier_life_and_of_others_are_counted(queues, monkeypatch)
 
 
 @pytest.mark.usefixtures("clickhouse")
+def test_a_tenant_that_moves_is_followed(queues, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(spend.consumer.time, "monotonic", lambda: now[0])
+    owner = tenant(TENANT, "Pacific/Kiritimati")
+    queues.send(usage(1))
+    consumer = queues.usage_consumer()
+    consumer.turn()
+    tomorrow = DAY + timedelta(days=1)
+    assert totals(TENANT, tomorrow, tomorrow).requests == 1
+    type(owner).objects.update(time_zone="UTC")
+    now[0] += spend.consumer.LOOK_FOR_MARKS_SECONDS
+    consumer.turn()
+    assert (totals(TENANT, tomorrow, tomorrow).requests, totals(TENANT, DAY, DAY).requests) == (0, 1)
+
+
+@pytest.mark.usefixtures("clickhouse")
 def test_denials_are_taken_from_all_environments(queues):
     queues.send(denial(1), denial(2, env="prod"))
     assert queues.denial_consumer().turn()
@@ -199,7 +308,7 @@ def test_kill_9_of_the_engine_loses_and_doubles_nothing(transactional_db, quick,
     threads = [threading.Thread(target=gateway), threading.Thread(target=_run, args=(consumer,))]
     for life in range(3):
         with clickhouse_process(folder) as (port, process):
-            settings.CLICKHOUSE_URL = f"clickhouse://127.0.0.1:{port}/spendops"
+            settings.CLICKHOUSE_URL = clickhouse_url(port)
             migrate()
             if life == 0:
                 for thread in threads:
@@ -209,7 +318,7 @@ def test_kill_9_of_the_engine_loses_and_doubles_nothing(transactional_db, quick,
             process.kill()
             process.wait()
     with clickhouse_process(folder) as (port, _):
-        settings.CLICKHOUSE_URL = f"clickhouse://127.0.0.1:{port}/spendops"
+        settings.CLICKHOUSE_URL = clickhouse_url(port)
         stop.set()
         threads[0].join()
         wait_for(lambda: queues.usage["dev"].depth()[:2] == (0, 0) and not DirtyDay.objects.exists())

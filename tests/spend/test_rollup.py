@@ -15,12 +15,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 import spend.rollup
 from spend.clickhouse.client import ask, command
 from spend.ingest import store_usage
-from spend.models import DirtyDay
+from spend.models import CountedZone, DirtyDay
+from spend.moving import follow_zones
 from spend.queries.daily import daily_spend
 from spend.queries.rollup import GROUPS
 from spend.queries.totals import totals
 from spend.rollup import recount
-from spend.zones import Calendar, ms_of
+from spend.zones import Calendar, Calendars, ms_of
+from tenants.models import Tenant
 from tests.spend.conftest import count, tenant
 from tests.spend.events import NOON, TENANT, unpriced, usage
 from wire.events import Status, UsageEvent
@@ -149,13 +151,15 @@ def test_a_group_is_named_as_the_model_was_asked_for_when_it_has_no_price():
 
 
 class Ring(RuleBasedStateMachine):
-    """Duplicates, overlapping batches, late events, re-ratings, merges and recounts in any order."""
+    """Duplicates, overlapping batches, late events, re-ratings, moves, merges and recounts in any order."""
 
     def __init__(self) -> None:
         super().__init__()
         for table in ("usage_events", "usage_daily"):
             command(f"TRUNCATE TABLE {table}", purpose="test")
         DirtyDay.objects.all().delete()
+        CountedZone.objects.all().delete()
+        self.calendars = Calendars()  # a consumer's, which may know an old zone
         self.latest: dict[str, UsageEvent] = {}
         self.delivered: list[UsageEvent] = []
 
@@ -198,6 +202,18 @@ class Ring(RuleBasedStateMachine):
         self.latest[event.event_id] = rated
         self._store([rated])
 
+    @rule(tenant_id=st.sampled_from(sorted(ZONES)), zone=st.sampled_from(["Etc/GMT+12", "UTC", "Pacific/Kiritimati"]))
+    def change_the_zone(self, tenant_id: str, zone: str) -> None:
+        Tenant.objects.filter(pk=tenant_id).update(time_zone=zone)
+
+    @rule()
+    def know_the_zones(self) -> None:
+        self.calendars = Calendars()
+
+    @rule()
+    def follow(self) -> None:
+        follow_zones()
+
     @rule()
     def count(self) -> None:
         recount()
@@ -210,8 +226,9 @@ class Ring(RuleBasedStateMachine):
     def the_rollup_equals_the_events(self) -> None:
         if DirtyDay.objects.exists():
             return
+        counted = dict(CountedZone.objects.values_list("tenant_id", "zone"))
         for tenant_id in [*ZONES, "t_unknown01"]:
-            days = Calendar(ZONES.get(tenant_id, "UTC"))
+            days = Calendar(counted.get(tenant_id, "UTC"))
             expected: dict[tuple[date, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 4)
             for event in self.latest.values():
                 if event.tenant == tenant_id:
@@ -225,8 +242,17 @@ class Ring(RuleBasedStateMachine):
 
     def _store(self, events: list[UsageEvent]) -> None:
         if events:
-            store_usage(events)
+            store_usage(events, calendars=self.calendars)
             self.delivered += events
+
+    def teardown(self) -> None:
+        """In the end everything is counted, in the tenants' own zones."""
+        follow_zones()
+        recount()
+        zones = dict(Tenant.objects.values_list("id", "time_zone"))
+        counted = CountedZone.objects.exclude(tenant_id="t_unknown01")
+        assert all((row.zone, row.moving) == (zones[row.tenant_id], False) for row in counted)
+        self.the_rollup_equals_the_events()
 
 
 def test_whatever_happens_the_rollup_equals_the_events():
@@ -234,6 +260,65 @@ def test_whatever_happens_the_rollup_equals_the_events():
         tenant(name, zone)
     moderate = settings(max_examples=12, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Ring, settings=moderate)
+
+
+def test_a_tenant_that_moves_has_its_days_in_the_new_zone():
+    owner = tenant(TENANT, "Asia/Kolkata")
+    evening = datetime(2026, 11, 20, 20, 0, tzinfo=UTC)  # the 21st in India
+    count([usage(number, evening) for number in range(5)] + [usage(9, evening - timedelta(hours=4))])
+    assert [totals(TENANT, day, day).requests for day in (DAY, DAY + timedelta(days=1))] == [1, 5]
+    type(owner).objects.update(time_zone="America/New_York")
+    assert (follow_zones(), follow_zones()) == (1, 0)
+    while recount():
+        pass
+    assert [totals(TENANT, day, day).requests for day in (DAY, DAY + timedelta(days=1))] == [6, 0]
+    count([usage(10, evening)])
+    assert totals(TENANT, DAY, DAY).requests == 7
+    type(owner).objects.update(time_zone="Asia/Kolkata")  # and back: fewer events on a day than it had
+    follow_zones()
+    recount()
+    assert [totals(TENANT, day, day).requests for day in (DAY, DAY + timedelta(days=1))] == [1, 6]
+
+
+@pytest.mark.parametrize("dies_at", ["ask", "DirtyDay.objects.bulk_create"])
+def test_a_move_that_was_broken_off_is_taken_up_again(dies_at, monkeypatch):
+    owner = tenant(TENANT, "Asia/Kolkata")
+    evening = datetime(2026, 11, 20, 20, 0, tzinfo=UTC)
+    count([usage(1, evening)])
+    type(owner).objects.update(time_zone="America/New_York")
+
+    def dying(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"spend.moving.{dies_at}", dying)
+        with pytest.raises(KeyboardInterrupt):
+            follow_zones()
+    assert follow_zones() == 1
+    recount()
+    assert [totals(TENANT, day, day).requests for day in (DAY, DAY + timedelta(days=1))] == [1, 0]
+
+
+def test_a_recount_in_the_old_zone_that_ends_after_a_move_undoes_nothing(monkeypatch):
+    owner = tenant(TENANT, "Asia/Kolkata")
+    evening = datetime(2026, 11, 20, 20, 0, tzinfo=UTC)
+    store_usage([usage(1, evening)])
+    run = spend.rollup.command
+
+    def and_meanwhile(*args, **kwargs):
+        with monkeypatch.context() as inner:
+            inner.setattr(spend.rollup, "command", run)
+            type(owner).objects.update(time_zone="America/New_York")
+            follow_zones()
+        run(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spend.rollup, "command", and_meanwhile)
+        recount()
+    follow_zones()
+    while recount():
+        pass
+    assert [totals(TENANT, day, day).requests for day in (DAY, DAY + timedelta(days=1))] == [1, 0]
 
 
 def test_every_grouping_sums_to_the_same():

@@ -98,3 +98,13 @@ def test_keys_are_listed_by_tenant():
     assert "has no such keys" in run("list_keys", "--tenant", "Ours", "--status", "revoked")
     with pytest.raises(CommandError, match="no tenant with the id or name"):
         run("list_keys", "--tenant", "Nobody")
+
+
+@pytest.mark.parametrize("option", ["--allow", "--deny"])
+def test_an_empty_name_of_a_model_is_not_every_model(option):
+    """As from a shell's variable that is not set."""
+    make_tenant("Acme")
+    with pytest.raises(CommandError, match=f"{option} needs the name of a model"):
+        run("issue_key", "--tenant", "Acme", "--name", "x", "--env", "dev", option, "")
+    with across_tenants("a test counts all keys"):
+        assert not ApiKey.objects.exists()

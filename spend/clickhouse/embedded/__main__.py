@@ -10,7 +10,7 @@ import threading
 import structlog
 
 from spend.clickhouse.embedded.server import EmbeddedServer
-from wire.config import data_folder
+from wire.config import data_folder, local_secret
 from wire.env import Env, SettingError
 from wire.logs import configure_logging
 
@@ -27,8 +27,10 @@ def main() -> int:
             form=env.choice("SPENDOPS_LOG_FORMAT", "json" if production else "console", {"json", "console"}),
         )
         port = env.port("SPENDOPS_CLICKHOUSE_PORT", 9010)
-        path = data_folder(env) / "clickhouse"
-        server = EmbeddedServer(path, port, password=env.secret("SPENDOPS_CLICKHOUSE_PASSWORD"))
+        data = data_folder(env)
+        path = data / "clickhouse"
+        password = local_secret(env, "SPENDOPS_CLICKHOUSE_PASSWORD", data, production=False)
+        server = EmbeddedServer(path, port, password=password)
     except SettingError as error:
         print(f"spendops: {error}", file=sys.stderr)  # noqa: T201
         return 2

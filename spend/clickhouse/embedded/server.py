@@ -24,9 +24,7 @@ class EmbeddedServer(socketserver.ThreadingTCPServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(
-        self, folder: Path, port: int, *, password: str = "", connections_most: int = CONNECTIONS_MOST
-    ) -> None:
+    def __init__(self, folder: Path, port: int, *, password: str, connections_most: int = CONNECTIONS_MOST) -> None:
         self.password = password
         self.connections_most = connections_most
         self._places = threading.BoundedSemaphore(connections_most)

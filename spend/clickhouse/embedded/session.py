@@ -76,7 +76,7 @@ class Session(socketserver.BaseRequestHandler):
         database, _user, password = (self.incoming.text() for _ in range(3))
         if not free:
             self._turn_away(TOO_MANY_CONNECTIONS, f"all {self.server.connections_most} connections are in use")
-        if self.server.password and not hmac.compare_digest(password.encode(), self.server.password.encode()):
+        if not hmac.compare_digest(password.encode(), self.server.password.encode()):
             self._turn_away(AUTHENTICATION_FAILED, "authentication failed: the password is wrong")
         self._send(protocol.hello(self.revision, self.server.engine.version))
         return database

@@ -40,8 +40,8 @@ class Command(TenantCommand):
             name=options["name"],
             env=options["env"],
             expires_at=_moment(options["expires_at"]),
-            allowed_models=options["allow"],
-            denied_models=options["deny"],
+            allowed_models=_named("--allow", options["allow"]),
+            denied_models=_named("--deny", options["deny"]),
             by=by,
         )
         key = issued.key
@@ -65,3 +65,10 @@ def _moment(text: str | None) -> datetime | None:
     except ValueError as error:
         raise CommandError(f"{text!r} is not a moment: write it like 2027-06-30T18:00+02:00.") from error
     return moment if moment.tzinfo else timezone.make_aware(moment)
+
+
+def _named(option: str, names: list[str]) -> list[str]:
+    """An empty name, as from a variable that is not set, must not come to mean "every model"."""
+    if any(not name.strip() for name in names):
+        raise CommandError(f"{option} needs the name of a model: leave the option out to name none.")
+    return names
