@@ -39,7 +39,7 @@ def width(request) -> str:
 
 @pytest.fixture
 def opens(browser, site, settings, theme, width) -> Iterator[Opens]:
-    """Opens a window of somebody's own, with an authenticator of its own. None complains but of the links and codes that do not work."""
+    """Opens a window of somebody's own, with its own authenticator. None complains but of links and codes that fail."""
     settings.LOGIN_REDIRECT_URL = "/passkeys"  # a page that needs no other engine
     opened: list[Window] = []
 
