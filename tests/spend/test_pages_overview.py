@@ -160,6 +160,14 @@ def test_the_page_is_told_when_something_changed_and_only_then(admin_client, cus
     assert "<html" not in changed.content.decode()
 
 
+def test_the_page_says_how_many_events_are_set_aside(admin_client, customer, queues):
+    customer.call(cost="1")
+    assert "set aside" not in text_of(admin_client.get("/spend"))
+    queues.send(customer.event(), customer.event())
+    queues.usage["dev"].bury(queues.usage["dev"].claim(), "refused")
+    assert "2 events set aside" in text_of(admin_client.get("/spend"))
+
+
 # -- empty states ----------------------------------------------------------------------------------------------------
 
 
