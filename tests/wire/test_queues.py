@@ -128,6 +128,39 @@ def test_depth_tells_how_long_the_oldest_waits(open_queue):
     assert before <= queue.depth().oldest_ms <= time.time_ns() // 1_000_000
 
 
+def test_neither_a_claim_nor_the_depth_reads_or_sorts_the_backlog(open_queue):
+    """Every step of every statement is a search in an index: none sorts, and none reads a body to count it."""
+    queue = open_queue()
+    queue.send([b"1"])
+    statements: list[str] = []
+    queue._db.set_trace_callback(statements.append)
+    queue.claim(1)
+    queue.depth()
+    queue._db.set_trace_callback(None)
+    steps = [
+        step
+        for sql in statements
+        if sql.startswith(("SELECT", "UPDATE"))
+        for (*_, step) in queue._db.execute(f"EXPLAIN QUERY PLAN {sql}")
+    ]
+    searches = [step for step in steps if "messages" in step and "INTEGER PRIMARY KEY" not in step]
+    assert len(searches) == 7
+    assert all("USING COVERING INDEX" in step for step in searches)
+    assert not [step for step in steps if "TEMP B-TREE" in step]
+
+
+def test_what_comes_again_later_lets_others_go_first(open_queue):
+    queue = open_queue(visibility_seconds=0)
+    queue.send([b"1"])
+    (message,) = queue.claim()
+    queue.send([b"2"])
+    later = time.time_ns() // 1_000_000
+    while time.time_ns() // 1_000_000 <= later:
+        pass
+    queue.release([message])
+    assert [m.body for m in queue.claim(1)] == [b"2"]
+
+
 def test_two_consumers_never_hold_the_same_message(open_queue):
     first, second = open_queue(), open_queue()
     first.send([str(n).encode() for n in range(100)])

@@ -52,7 +52,7 @@ class Queue(Protocol):
         """Add messages; when this returns they survive the death of the machine."""
 
     def claim(self, most: int | None = None) -> list[Message]:
-        """Take messages, oldest first, hidden from others until the visibility time-out."""
+        """Take messages, those first that wait longest for this delivery, hidden from others until the time-out."""
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
         """Remove messages whose effect is stored."""

@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS messages (
     sent_at INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS messages_waiting ON messages (queue, visible_at, id);
+CREATE INDEX IF NOT EXISTS messages_by_age ON messages (queue, sent_at);
 CREATE TABLE IF NOT EXISTS dead_messages (
     id INTEGER PRIMARY KEY,
     queue TEXT NOT NULL,
@@ -59,7 +60,7 @@ class EmbeddedQueue:
         with immediate(self._db):
             rows = self._db.execute(
                 "UPDATE messages SET attempts = attempts + 1, visible_at = ? WHERE id IN ("
-                "SELECT id FROM messages WHERE queue = ? AND visible_at <= ? ORDER BY id LIMIT ?"
+                "SELECT id FROM messages WHERE queue = ? AND visible_at <= ? ORDER BY visible_at, id LIMIT ?"
                 ") RETURNING id, body, attempts, sent_at",
                 (now + self.limits.visibility_seconds * 1000, self.name, now, most or self.limits.batch),
             ).fetchall()
@@ -100,13 +101,17 @@ class EmbeddedQueue:
         return found
 
     def depth(self) -> Depth:
-        """In one statement, so that a message which is buried or redelivered meanwhile is seen in one place."""
+        """In one statement, so that a message which is buried or redelivered meanwhile is seen in one place.
+
+        Each part reads an index only: bodies are long, and the backlog may be too.
+        """
         now = _now_ms()
         row = self._db.execute(
-            "SELECT count(*) FILTER (WHERE visible_at <= :now), count(*) FILTER (WHERE visible_at > :now),"
-            " (SELECT count(*) FROM dead_messages WHERE queue = :queue), coalesce(min(sent_at), 0),"
-            " (SELECT coalesce(min(sent_at), 0) FROM dead_messages WHERE queue = :queue)"
-            " FROM messages WHERE queue = :queue",
+            "SELECT (SELECT count(*) FROM messages WHERE queue = :queue AND visible_at <= :now),"
+            " (SELECT count(*) FROM messages WHERE queue = :queue AND visible_at > :now),"
+            " (SELECT count(*) FROM dead_messages WHERE queue = :queue),"
+            " (SELECT coalesce(min(sent_at), 0) FROM messages WHERE queue = :queue),"
+            " (SELECT coalesce(min(sent_at), 0) FROM dead_messages WHERE queue = :queue)",
             {"queue": self.name, "now": now},
         ).fetchone()
         return Depth(*row)
