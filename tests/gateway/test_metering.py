@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from gateway.apis.chat import Chat
+from gateway.estimate import text_bytes
 from tests.gateway.peers import wait_for
 from wire.documents import Missing, decode_missing, missing_document
 from wire.events import Status, UsageSource
@@ -265,6 +266,67 @@ def test_a_usage_block_of_nonsense_is_estimated(replayed, replayed_key, provider
     provider.answers(completion({"prompt_tokens": "many", "completion_tokens": []}))
     replayed_key.chat("x" * 400)
     assert replayed.one_event(replayed_key).usage_source is UsageSource.ESTIMATED
+
+
+ODD_ANSWERS = {
+    "whole numbers written as fractions": (
+        "/v1/chat/completions",
+        completion({"prompt_tokens": 12.0, "completion_tokens": 3.0, "prompt_tokens_details": {"cached_tokens": 2.0}}),
+        {"requests": 1, "input": 10, "cache_read": 2, "output": 3},
+    ),
+    "a model and a tier that are no texts": (
+        "/v1/chat/completions",
+        completion({"prompt_tokens": 12, "completion_tokens": 3}, model=5, service_tier={}),
+        {"requests": 1, "input": 12, "output": 3},
+    ),
+    "details that are none": (
+        "/v1/chat/completions",
+        completion({"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": [], "total_tokens": "15"}),
+        {"requests": 1, "input": 12, "output": 3},
+    ),
+    "an action that is a text": (
+        "/v1/responses",
+        {"output": [{"type": "computer_call", "action": "click"}, 7], "usage": {"input_tokens": 4, "output_tokens": 2}},
+        {"requests": 1, "input": 4, "output": 2},
+    ),
+    "Anthropic's, with a breakdown that is none": (
+        "/v1/messages",
+        {"model": 1, "usage": {"input_tokens": 4.0, "output_tokens": 2, "cache_creation": 0, "service_tier": 3}},
+        {"requests": 1, "input": 4, "output": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ODD_ANSWERS)
+def test_an_oddity_beside_it_does_not_cost_the_usage(replayed, replayed_key, provider, case):
+    path, answer, units = ODD_ANSWERS[case]
+    provider.answers(answer)
+    replayed_key.post(path, {"model": "gpt-4o-mini", "messages": [], "input": "x"})
+    event = replayed.one_event(replayed_key)
+    assert (event.usage_source, event.units) == (UsageSource.PROVIDER, units)
+
+
+def test_an_odd_delta_does_not_cost_a_streams_usage(replayed, replayed_key, provider):
+    call = {"function": {"name": "f", "arguments": {"city": "Pune"}}}
+    provider.streams(
+        {"choices": [{"delta": {"content": [{"type": "text", "text": "x" * 8}], "tool_calls": [call]}}],
+         "usage": {"prompt_tokens": 12, "completion_tokens": 3}}
+    )  # fmt: skip
+    replayed_key.chat(stream=True)
+    event = replayed.one_event(replayed_key)
+    assert (event.usage_source, event.units) == (UsageSource.PROVIDER, {"requests": 1, "input": 12, "output": 3})
+
+
+def test_a_part_of_a_token_is_no_count(replayed, replayed_key, provider):
+    provider.answers(completion({"prompt_tokens": 12.5, "completion_tokens": 3}))
+    replayed_key.chat("x" * 400)
+    event = replayed.one_event(replayed_key)
+    assert (event.usage_source, event.units["input"]) == (UsageSource.ESTIMATED, 100)
+
+
+def test_a_picture_is_not_text():
+    output = [{"type": "image_generation_call", "result": "A" * 9000, "partial_image_b64": "A" * 9000}]
+    assert text_bytes({"output": output, "text": "abcd"}) == 4
 
 
 def test_negative_counts_are_never_metered(replayed, replayed_key, provider):
