@@ -135,6 +135,20 @@ def test_another_tenant_s_spend_is_never_shown(admin_client, customer):
     assert figure(admin_client.get("/spend")) == 1
 
 
+def test_a_group_whose_calls_are_all_unpriced_is_not_shown_as_free(admin_client, customer):
+    customer.call(model_asked="gpt-4o-mini", cost="0.5")
+    customer.call(model_asked="acme-7b", cost=None)
+    customer.call(model_asked="free-1b", model_priced="free-1b", cost="0")
+    page = admin_client.get("/spend?group=model")
+    table = re.search(r'id="groups-table">(.*?)</table>', page.content.decode(), re.S)[1]
+    spend = {
+        re.search(r'row-link"[^>]*>([^<]+)<', row)[1]: re.search(r'data-label="Spend"><span[^>]*>([^<]+)<', row)[1]
+        for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)[1:]
+    }
+    assert spend == {"gpt-4o-mini": "$0.50", "acme-7b": "unpriced", "free-1b": "$0.00"}
+    assert figure(page) == Decimal("0.5")
+
+
 # -- live ------------------------------------------------------------------------------------------------------------
 
 
