@@ -7,6 +7,7 @@ import time
 from typing import NamedTuple
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -32,8 +33,9 @@ class UpstreamFailed(Exception):
 class Stream:
     """An answer's parts, as they arrive. Reading waits for the one who asks: a slow reader slows the provider down."""
 
-    def __init__(self, response: aiohttp.ClientResponse, first: bytes) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, first: bytes, *, idle: float) -> None:
         self._response = response
+        self._idle = idle
         self._first: bytes | None = first
 
     async def part(self) -> bytes:
@@ -42,12 +44,14 @@ class Stream:
             part, self._first = self._first, None
             return part
         try:
-            return await self._response.content.readany()
+            # After a malformed chunk aiohttp neither returns nor raises: the limit is ours.
+            async with asyncio.timeout(self._idle):
+                return await self._response.content.readany()
         except TimeoutError as error:
             raise UpstreamFailed(
                 "upstream_timeout", "The provider's stream stalled.", reached=True, timed_out=True
             ) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             raise UpstreamFailed("upstream_interrupted", "The provider's stream broke off.", reached=True) from error
 
     async def finish(self) -> None:
@@ -86,9 +90,8 @@ class Upstream:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=_DNS_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.idle
-            ),
+            # How long an answer may take is limited where it is read: whole ones and streams differ.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect),
             auto_decompress=True,
             trust_env=False,
             read_bufsize=_READ_BUFFER,
@@ -121,7 +124,7 @@ class Upstream:
                         "upstream_redirect", "The provider's address answered with a redirect.", reached=False
                     )
                 if stream and response.status == 200 and response.content_type == "text/event-stream":
-                    begun = Stream(response, await response.content.readany())
+                    begun = Stream(response, await response.content.readany(), idle=limits.idle)
                     return Answer(response.status, response.headers, began, b"", begun)
                 return Answer(response.status, response.headers, began, await response.read())
         except TimeoutError as error:
@@ -132,7 +135,7 @@ class Upstream:
             ) from error
         except aiohttp.ClientConnectorError as error:
             raise UpstreamFailed("upstream_unreachable", "The provider cannot be reached.", reached=False) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
             raise UpstreamFailed(
                 "upstream_interrupted", "The provider broke off before its answer was complete.", reached=True
             ) from error
