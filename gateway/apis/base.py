@@ -29,6 +29,11 @@ def part(raw: msgspec.Raw, decode: Callable[[msgspec.Raw], T]) -> T | None:
         return None
 
 
+def present(raw: msgspec.Raw) -> bool:
+    """Whether a part says anything."""
+    return bytes(raw) not in (b"", b"null")
+
+
 def text(raw: msgspec.Raw) -> str:
     """A part that is a text; "" for anything else."""
     return part(raw, _decode_text) or ""

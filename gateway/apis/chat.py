@@ -9,7 +9,19 @@ from typing import Any
 
 import msgspec
 
-from gateway.apis.base import ABSENT, NOTHING, UNREADABLE, Body, Reading, Shape, StreamReader, Verdict, part, text
+from gateway.apis.base import (
+    ABSENT,
+    NOTHING,
+    UNREADABLE,
+    Body,
+    Reading,
+    Shape,
+    StreamReader,
+    Verdict,
+    part,
+    present,
+    text,
+)
 from gateway.apis.usage import openai_usage
 from gateway.estimate import text_bytes
 
@@ -18,6 +30,7 @@ _NONE = frozenset({b"", b"null", b"[]"})  # a part that is absent or says nothin
 
 
 class _Answer(msgspec.Struct):
+    error: msgspec.Raw = ABSENT
     model: msgspec.Raw = ABSENT
     service_tier: msgspec.Raw = ABSENT
     usage: msgspec.Raw = ABSENT
@@ -63,7 +76,12 @@ def read_answer(answer: bytes) -> Reading:
         found = _decode_answer(answer)
     except UNREADABLE:
         return NOTHING
-    return Reading(openai_usage(found.usage), model=text(found.model), service_tier=text(found.service_tier))
+    return Reading(
+        openai_usage(found.usage),
+        model=text(found.model),
+        service_tier=text(found.service_tier),
+        failed=present(found.error),
+    )
 
 
 def broken_chat(code: str, message: str) -> bytes:
@@ -127,7 +145,7 @@ class ChatReader:
             return Verdict.PASS
         self._model = text(chunk.model) or self._model
         self._service_tier = text(chunk.service_tier) or self._service_tier
-        if bytes(chunk.error) not in _NONE:
+        if present(chunk.error):
             self._failed = True
         for choice in part(chunk.choices, _decode_choices) or ():
             if choice.delta is not None:

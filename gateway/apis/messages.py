@@ -9,7 +9,19 @@ from typing import Any
 
 import msgspec
 
-from gateway.apis.base import ABSENT, NOTHING, UNREADABLE, Body, Reading, Shape, StreamReader, Verdict, part, text
+from gateway.apis.base import (
+    ABSENT,
+    NOTHING,
+    UNREADABLE,
+    Body,
+    Reading,
+    Shape,
+    StreamReader,
+    Verdict,
+    part,
+    present,
+    text,
+)
 from gateway.apis.usage import count_of, is_count, without_zeros
 from gateway.estimate import text_bytes
 
@@ -26,6 +38,7 @@ class _Usage(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
+    error: msgspec.Raw = ABSENT
     model: msgspec.Raw = ABSENT
     usage: msgspec.Raw = ABSENT
 
@@ -70,7 +83,8 @@ class Messages:
             message = _decode_message(answer)
         except UNREADABLE:
             return NOTHING
-        return _reading(part(message.usage, _decode_usage), text(message.model))
+        read = _reading(part(message.usage, _decode_usage), text(message.model))
+        return read._replace(failed=present(message.error))
 
     def reader(self, *, hide_usage: bool) -> StreamReader:
         return MessagesReader()

@@ -9,7 +9,19 @@ from typing import Any
 
 import msgspec
 
-from gateway.apis.base import ABSENT, NOTHING, UNREADABLE, Body, Reading, Shape, StreamReader, Verdict, part, text
+from gateway.apis.base import (
+    ABSENT,
+    NOTHING,
+    UNREADABLE,
+    Body,
+    Reading,
+    Shape,
+    StreamReader,
+    Verdict,
+    part,
+    present,
+    text,
+)
 from gateway.apis.usage import openai_usage
 
 _LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -17,6 +29,7 @@ _BILLED_TOOLS = {"web_search_call": "web_searches", "file_search_call": "storage
 
 
 class _Response(msgspec.Struct):
+    error: msgspec.Raw = ABSENT
     model: msgspec.Raw = ABSENT
     service_tier: msgspec.Raw = ABSENT
     status: msgspec.Raw = ABSENT
@@ -83,7 +96,7 @@ def _read(response: _Response) -> Reading:
         units,
         model=text(response.model),
         service_tier=text(response.service_tier),
-        failed=text(response.status) == "failed",
+        failed=text(response.status) == "failed" or present(response.error),
     )
 
 

@@ -348,6 +348,15 @@ def test_a_providers_error_is_passed_on_and_costs_nothing(replayed, replayed_key
     assert replayed.kv.get(missing_document("openai", "never-heard-of")) is None
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
+def test_an_error_inside_an_answer_that_calls_itself_good(replayed, replayed_key, provider, path):
+    provider.answers({"error": {"message": "overloaded", "code": 502}})
+    answer = replayed_key.post(path, {"model": "gpt-4o-mini", "messages": [], "input": "x" * 400})
+    assert (answer.status_code, answer.content) == (200, provider.reply.body)
+    event = replayed.one_event(replayed_key)
+    assert (event.status, event.units, event.cost) == (Status.ERROR, {}, "0.000000000000")
+
+
 def test_our_credential_being_refused_is_not_the_callers_fault(replayed, replayed_key, provider):
     provider.answers({"error": {"message": "Incorrect API key provided: sk-open*ai"}}, status=401)
     answer = replayed_key.chat()
