@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import aiohttp
@@ -88,6 +89,7 @@ class Upstream:
     async def start(self) -> None:
         """Open the pool of connections."""
         self._session = aiohttp.ClientSession(
+            trace_configs=[_tracing()],
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=_DNS_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             # How long an answer may take is limited where it is read: whole ones and streams differ.
@@ -110,6 +112,7 @@ class Upstream:
         """
         if self._session is None:
             raise RuntimeError("The client was not started.")
+        sent = _Sent()
         response: aiohttp.ClientResponse | None = None
         begun: Stream | None = None
         limits = self._timeouts
@@ -117,7 +120,9 @@ class Upstream:
         seconds = max(limits.first_byte if stream else limits.total, limits.connect + _CONNECT_MARGIN)
         try:
             async with asyncio.timeout(seconds):
-                response = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+                response = await self._session.post(
+                    url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=sent
+                )
                 began = time.perf_counter()
                 if 300 <= response.status < 400:
                     raise UpstreamFailed(
@@ -128,17 +133,31 @@ class Upstream:
                     return Answer(response.status, response.headers, began, b"", begun)
                 return Answer(response.status, response.headers, began, await response.read())
         except TimeoutError as error:
-            # aiohttp's own time-outs are TimeoutErrors too; only that of connecting comes before the call was sent.
-            reached = not isinstance(error, aiohttp.ConnectionTimeoutError)
             raise UpstreamFailed(
-                "upstream_timeout", "The provider did not answer in time.", reached=reached, timed_out=True
+                "upstream_timeout", "The provider did not answer in time.", reached=sent.begun, timed_out=True
             ) from error
         except aiohttp.ClientConnectorError as error:
             raise UpstreamFailed("upstream_unreachable", "The provider cannot be reached.", reached=False) from error
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
             raise UpstreamFailed(
-                "upstream_interrupted", "The provider broke off before its answer was complete.", reached=True
+                "upstream_interrupted", "The provider broke off before its answer was complete.", reached=sent.begun
             ) from error
         finally:
             if response is not None and begun is None:
                 response.close()  # no more than a formality for an answer that was read whole
+
+
+class _Sent:
+    """Whether anything of one call left this machine."""
+
+    def __init__(self) -> None:
+        self.begun = False
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    async def note(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
+        context.trace_request_ctx.begun = True
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(note)
+    return tracing

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
+from multidict import CIMultiDict
+from yarl import URL
 
 from gateway.apis.chat import Chat
+from gateway.config import Timeouts
 from gateway.estimate import text_bytes
+from gateway.upstream import Upstream, UpstreamFailed
 from tests.gateway.peers import wait_for
 from wire.documents import Missing, decode_missing, missing_document
 from wire.events import Status, UsageSource
@@ -433,6 +439,27 @@ def test_an_unreachable_provider_costs_nothing(make_gateway):
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_unreachable")
     event = gateway.one_event(key)
     assert (event.status, event.units, event.cost) == (Status.UNREACHABLE, {}, "0.000000000000")
+
+
+def test_a_call_that_never_left_did_not_reach_anybody():
+    """A name that is never resolved: the time is up before there is anybody to send to."""
+
+    async def hang(*arguments: object, **options: object) -> None:
+        await asyncio.Event().wait()
+
+    async def ask() -> UpstreamFailed:
+        asyncio.get_running_loop().getaddrinfo = hang  # type: ignore[method-assign, assignment]
+        upstream = Upstream(Timeouts(connect=0.05, total=0.2))
+        await upstream.start()
+        try:
+            with pytest.raises(UpstreamFailed) as failed:
+                await upstream.post(URL("http://nowhere.test/v1"), CIMultiDict(), b"{}", stream=False)
+        finally:
+            await upstream.close()
+        return failed.value
+
+    failure = asyncio.run(ask())
+    assert (failure.timed_out, failure.reached) == (True, False)
 
 
 def test_a_provider_that_is_too_slow(make_gateway):
