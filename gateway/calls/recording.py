@@ -10,7 +10,7 @@ from gateway.meter import Metered, meter
 from gateway.missing import MissingModels
 from gateway.outbox import Outbox, OutboxUnavailable
 from wire.documents import SCHEMA, Missing
-from wire.events import Status, UsageEvent, UsageSource, encode
+from wire.events import UsageEvent, UsageSource, encode
 from wire.prices import tier_named
 from wire.queues.base import USAGE
 
@@ -75,7 +75,8 @@ class Record:
         )
         stored = self._outbox.put(USAGE, encode(event))
         self.taken = True
-        if not metered.known and ending.status is Status.OK:
+        # Without a price book nothing is known to be missing from it.
+        if metered.cost is None and call.book is not None:
             self._flag_missing(metered)
         try:
             await stored
@@ -121,4 +122,5 @@ def _metered(call: Call, ending: Ending) -> Metered:
         units=units,
         source=source,
         at_ms=call.arrival.ms,
+        routed=call.provider.kind.routes or bool(call.body.get("models")),
     )

@@ -258,6 +258,7 @@ def test_searches_of_a_response_are_counted(replayed, replayed_key, provider):
     assert event.units == {"requests": 1, "input": 10, "output": 5, "web_searches": 1}
     assert event.cost is None  # the test's book has no price for a search: unpriced is not free
     assert event.model_priced == "gpt-4o-mini"
+    wait_for(lambda: replayed.kv.entry(missing_document("openai", "gpt-4o-mini")), "the flag")
 
 
 def test_no_usage_in_the_answer_is_estimated(replayed, replayed_key, provider):
@@ -412,6 +413,14 @@ def test_a_routers_alias_is_priced_by_the_model_that_answered(replayed, replayed
     replayed_key.chat(model="best-available")
     event = replayed.one_event(replayed_key)
     assert (event.model_asked, event.model_priced, event.cost) == ("best-available", "gpt-4o-mini", "0.000002100000")
+
+
+def test_a_substitute_that_answered_is_what_is_priced(replayed, replayed_key, provider):
+    usage = {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
+    provider.answers(completion(usage, model="gpt-4o-mini"))
+    replayed_key.chat(model="gpt-5", models=["gpt-4o-mini"])
+    event = replayed.one_event(replayed_key)
+    assert (event.model_asked, event.model_priced, event.cost) == ("gpt-5", "gpt-4o-mini", "0.000002100000")
 
 
 def test_the_callers_stream_options_are_kept(replayed_key, provider):
