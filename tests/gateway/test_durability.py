@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import msgspec
 import pytest
 
 from gateway.apis.chat import Chat
@@ -25,8 +26,8 @@ from gateway.providers.base import Provider
 from gateway.providers.openai import OPENAI
 from gateway.upstream import Answer
 from tests.gateway.peers import GatewayUnderTest, IssuedKey, wait_for
-from tests.gateway.prices import writes
-from wire.documents import PRICING_BLOB, PRICING_VERSION, KeyPolicy, KeyPricing
+from tests.gateway.prices import blob, writes
+from wire.documents import PRICING_BLOB, PRICING_VERSION, KeyPolicy, KeyPricing, encode
 from wire.events import Status, UsageSource
 from wire.kv.base import Write
 from wire.queues.base import USAGE
@@ -276,3 +277,22 @@ def test_prices_that_cannot_be_read_leave_those_in_force(make_gateway):
     assert gateway.one_event(key).price_version == version
     gateway.publish_prices(version + 2)
     wait_for(lambda: gateway.health()["price_version"] == version + 2, "good prices")
+
+
+def test_a_document_that_no_reader_expects_does_not_stall_the_others(make_gateway):
+    """A blob that decodes, and whose match rules are no rules: everything else goes on being taken."""
+    gateway = make_gateway().start()
+    key = gateway.issue()
+    version = gateway.health()["price_version"]
+    odd = msgspec.json.decode(encode(blob(version + 1)))
+    odd["providers"]["openai"]["rules"] = [[{"or": [{"equals": 5}]}, "gpt-5"]]
+    gateway.write(Write(PRICING_BLOB, version + 1, msgspec.json.encode(odd)))
+    assert key.chat().status_code == 200
+    key.revoke()
+    wait_for(lambda: key.chat().status_code == 401, "the revocation", 1.0)
+    assert gateway.health()["kv_ok"] is True
+    assert gateway.health()["price_version"] == version
+    gateway.publish_prices(version + 2)
+    wait_for(lambda: gateway.health()["price_version"] == version + 2, "good prices")
+    assert gateway.program is not None
+    assert sum("cannot be taken" in line for line in gateway.program.said) == 1
