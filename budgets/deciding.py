@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
@@ -62,7 +62,12 @@ def apply_reading(
         standing=standing,
         exhausted=period.exhausted_at is not None,
     )
-    exhausted_at = (period.exhausted_at or at) if verdict.exhausted else None
+    over = period.ends_at <= at
+    if over:  # what is counted late is told; there is nothing left to block or to recover
+        verdict = replace(verdict, turned=False)
+        exhausted_at = period.exhausted_at
+    else:
+        exhausted_at = (period.exhausted_at or at) if verdict.exhausted else None
     written = BudgetPeriod.objects.filter(pk=period.pk, revision=period.revision).update(
         spent=reading.spent,
         requests=reading.requests,
@@ -80,7 +85,7 @@ def apply_reading(
     _write_crossings(budget, period, verdict, at=at, cause=cause)
     if verdict.turned:
         _turn(budget, period, verdict, at=at, by=by, cause=cause)
-    elif verdict.exhausted and corrected and budget.is_hard:
+    elif verdict.exhausted and corrected and budget.is_hard and not over:
         # The refusal names the amount, so a late event changes what callers read.
         _record_block(budget, period, "budget.block_corrected", by=by)
     return verdict

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from budgets.deciding import Reading, apply_reading, note_reading_failed, note_reading_works, open_period
@@ -29,6 +29,7 @@ logger = structlog.get_logger(__name__)
 
 EVALUATOR = Actor.system("budgets.evaluator")
 _CHUNK = 500
+ENDED_AT_ONCE = 500  # at a month's end there may be as many as there are budgets: a tick stays short
 
 Reader = Callable[[Sequence[Window]], Mapping[str, Spent]]
 
@@ -50,7 +51,9 @@ class Tick:
 
 
 def evaluate(now: datetime | None = None, *, read: Reader = spent_in_windows) -> Tick:
-    """Evaluate every active budget once. When spend cannot be read nothing changes, and the next tick tries again.
+    """Evaluate every active budget once, and what is left of periods that ended.
+
+    When spend cannot be read nothing changes, and the next tick tries again.
 
     `read` says what was spent in many windows, with one query.
     """
@@ -58,12 +61,12 @@ def evaluate(now: datetime | None = None, *, read: Reader = spent_in_windows) ->
     tick = Tick()
     with across_tenants("one tick evaluates the budgets of all tenants"):
         _open_periods(now, tick)
-        periods = _current_periods(now)
+        periods = _current_periods(now) + _ended_periods(now)
         if not periods:
             return tick
         standing = _standing(periods)
         try:
-            spent = read([_window(period) for period in periods])
+            spent = read([_window(period, now) for period in periods])
         except ClickHouseError as error:
             tick.error = f"Spend could not be read: {error}"
             logger.warning("budgets not evaluated", error=str(error), budgets=len(periods))
@@ -98,6 +101,21 @@ def _current_periods(now: datetime) -> list[BudgetPeriod]:
     )
 
 
+def _ended_periods(now: datetime) -> list[BudgetPeriod]:
+    """Those that are over and were not read since all usage in them is counted; the longest unread first.
+
+    A period that was cut short, because its tenant moved to a zone where its days are yet to come, is not over.
+    """
+    unread = Q(data_to=None) | Q(data_to__lt=F("ends_at"))
+    return list(
+        BudgetPeriod.objects.filter(
+            unread, budget__status=Budget.Status.ACTIVE, ends_at__lte=now, last_day__lte=now.astimezone(UTC).date()
+        )
+        .select_related("budget", "budget__tenant")
+        .order_by(F("evaluated_at").asc(nulls_first=True), "pk")[:ENDED_AT_ONCE]
+    )
+
+
 def _standing(periods: Sequence[BudgetPeriod]) -> Mapping[tuple[str, date], set[int]]:
     found: dict[tuple[str, date], set[int]] = defaultdict(set)
     rows = Crossing.objects.filter(
@@ -108,9 +126,14 @@ def _standing(periods: Sequence[BudgetPeriod]) -> Mapping[tuple[str, date], set[
     return found
 
 
-def _window(period: BudgetPeriod) -> Window:
+def _window_id(period: BudgetPeriod, now: datetime) -> str:
+    """A budget has one current period, and perhaps others that are over."""
+    return period.budget_id if now < period.ends_at else f"{period.budget_id} {period.first_day}"
+
+
+def _window(period: BudgetPeriod, now: datetime) -> Window:
     return Window(
-        id=period.budget_id,
+        id=_window_id(period, now),
         tenant_id=period.tenant_id,
         first=period.first_day,
         last=period.last_day,
@@ -130,7 +153,7 @@ def _write(
     moved: list[tuple[BudgetPeriod, Reading]] = []
     decisive: list[tuple[BudgetPeriod, Reading]] = []
     for period in periods:
-        found = spent.get(period.budget_id)
+        found = spent.get(_window_id(period, now))
         if found is None:  # never taken for "nothing was spent", which would lift a block
             tick.failed += 1
             logger.error("the spend of a budget was not answered", budget=period.budget_id)

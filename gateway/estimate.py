@@ -10,7 +10,8 @@ BYTES_PER_TOKEN = 4
 _NOT_TEXT = frozenset(
     {"model", "id", "type", "role", "object", "created", "finish_reason", "data", "b64_json", "image_url", "file_data",
      "file_id", "call_id", "tool_call_id", "tool_use_id", "media_type", "format", "encrypted_content", "signature",
-     "metadata", "user", "safety_identifier", "prompt_cache_key", "service_tier", "system_fingerprint", "embedding"}
+     "metadata", "user", "safety_identifier", "prompt_cache_key", "service_tier", "system_fingerprint", "embedding",
+     "result", "partial_image_b64"}
 )  # fmt: skip
 
 

@@ -22,7 +22,6 @@ class Metered(NamedTuple):
     cost: str | None
     model_priced: str
     price_version: int
-    known: bool  # the price book has this model
 
 
 def meter(
@@ -34,20 +33,22 @@ def meter(
     units: dict[str, int],
     source: UsageSource,
     at_ms: int,
+    routed: bool = False,
 ) -> Metered:
     """Price the units of one call by one price book.
 
-    The model is looked up by the name that was asked for, then by the name that answered (a router's alias). A call
-    that used nothing (a provider's error) costs nothing, priced or not.
+    The model is looked up by the name that was asked for, then by the name that answered (a router's alias). For a
+    call that was `routed`, where another model than the one asked for may have answered, it is the other way round.
+    A call that used nothing (a provider's error) costs nothing, priced or not.
     """
-    match = find(book, provider, asked, reading.model)
+    match = find(book, provider, *((reading.model, asked) if routed else (asked, reading.model)))
     version = book.version if book is not None else 0
     if match is None:
-        return Metered(units, source, None if units else FREE, "", version, known=book is None)
+        return Metered(units, source, None if units else FREE, "", version)
     context = context_of(tier_named(reading.service_tier, reading.speed))
     prices = match.prices.at(datetime.fromtimestamp(at_ms / 1000, UTC), context)
     total = cost_of(units, prices).total
-    return Metered(units, source, None if total is None else usd_string(total), match.priced_as, version, known=True)
+    return Metered(units, source, None if total is None else usd_string(total), match.priced_as, version)
 
 
 def find(book: PriceBook | None, provider: str, *names: str) -> Match | None:

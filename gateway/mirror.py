@@ -58,8 +58,7 @@ class Mirror:
                 after = ""
                 while True:
                     page = self._kv.list(prefix, after=after)
-                    apply = reader.prepare([(entry.key, entry.body) for entry in page.entries])
-                    if apply is not None:
+                    for apply in _prepared(reader, [(entry.key, entry.body) for entry in page.entries]):
                         apply()
                     after = page.after
                     if not after:
@@ -116,8 +115,7 @@ class Mirror:
             documents = [(key, self._kv.get(key)) for key in changed.keys]
             for reader in self._readers:
                 mine = [each for each in documents if each[0].startswith(reader.prefixes)]
-                apply = reader.prepare(mine) if mine else None
-                if apply is not None:
+                for apply in _prepared(reader, mine):
                     self._tell(apply)
         self._mark = changed.mark
         self._fresh_at = time.monotonic()
@@ -141,6 +139,23 @@ class Mirror:
     def _tell(self, callback: Callable[[], None]) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(callback)
+
+
+def _prepared(reader: Reader, documents: list[Document]) -> list[Callable[[], None]]:
+    """What a reader makes of documents. One that it cannot take is left out, so that all others are taken.
+
+    It is said once for each rev: only documents that changed come here.
+    """
+    if not documents:
+        return []
+    try:
+        apply = reader.prepare(documents)
+    except Exception as error:  # whatever a document is, polling goes on and what was known last stays in force
+        if len(documents) > 1:
+            return [apply for each in documents for apply in _prepared(reader, [each])]
+        log.error("A document cannot be taken; the last known one stays", document=documents[0][0], error=repr(error))
+        return []
+    return [apply] if apply is not None else []
 
 
 def _answer(asked: Iterable[asyncio.Future[None]]) -> None:

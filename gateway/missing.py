@@ -25,7 +25,7 @@ class MissingModels:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="missing-models")
 
     def flag(self, missing: Missing, *, price_version: int) -> None:
-        """Note a model that the price book of this version does not have."""
+        """Note a model that has no price, or not for all that it used, in the price book of this version."""
         key = missing_document(missing.provider, missing.model)
         seen = (price_version, key)
         if seen in self._flagged:

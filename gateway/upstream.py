@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -32,8 +34,9 @@ class UpstreamFailed(Exception):
 class Stream:
     """An answer's parts, as they arrive. Reading waits for the one who asks: a slow reader slows the provider down."""
 
-    def __init__(self, response: aiohttp.ClientResponse, first: bytes) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, first: bytes, *, idle: float) -> None:
         self._response = response
+        self._idle = idle
         self._first: bytes | None = first
 
     async def part(self) -> bytes:
@@ -42,12 +45,14 @@ class Stream:
             part, self._first = self._first, None
             return part
         try:
-            return await self._response.content.readany()
+            # After a malformed chunk aiohttp neither returns nor raises: the limit is ours.
+            async with asyncio.timeout(self._idle):
+                return await self._response.content.readany()
         except TimeoutError as error:
             raise UpstreamFailed(
                 "upstream_timeout", "The provider's stream stalled.", reached=True, timed_out=True
             ) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             raise UpstreamFailed("upstream_interrupted", "The provider's stream broke off.", reached=True) from error
 
     async def finish(self) -> None:
@@ -84,11 +89,11 @@ class Upstream:
     async def start(self) -> None:
         """Open the pool of connections."""
         self._session = aiohttp.ClientSession(
+            trace_configs=[_tracing()],
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=_DNS_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.idle
-            ),
+            # How long an answer may take is limited where it is read: whole ones and streams differ.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect),
             auto_decompress=True,
             trust_env=False,
             read_bufsize=_READ_BUFFER,
@@ -107,6 +112,7 @@ class Upstream:
         """
         if self._session is None:
             raise RuntimeError("The client was not started.")
+        sent = _Sent()
         response: aiohttp.ClientResponse | None = None
         begun: Stream | None = None
         limits = self._timeouts
@@ -114,28 +120,44 @@ class Upstream:
         seconds = max(limits.first_byte if stream else limits.total, limits.connect + _CONNECT_MARGIN)
         try:
             async with asyncio.timeout(seconds):
-                response = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+                response = await self._session.post(
+                    url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=sent
+                )
                 began = time.perf_counter()
                 if 300 <= response.status < 400:
                     raise UpstreamFailed(
                         "upstream_redirect", "The provider's address answered with a redirect.", reached=False
                     )
                 if stream and response.status == 200 and response.content_type == "text/event-stream":
-                    begun = Stream(response, await response.content.readany())
+                    begun = Stream(response, await response.content.readany(), idle=limits.idle)
                     return Answer(response.status, response.headers, began, b"", begun)
                 return Answer(response.status, response.headers, began, await response.read())
         except TimeoutError as error:
-            # aiohttp's own time-outs are TimeoutErrors too; only that of connecting comes before the call was sent.
-            reached = not isinstance(error, aiohttp.ConnectionTimeoutError)
             raise UpstreamFailed(
-                "upstream_timeout", "The provider did not answer in time.", reached=reached, timed_out=True
+                "upstream_timeout", "The provider did not answer in time.", reached=sent.begun, timed_out=True
             ) from error
         except aiohttp.ClientConnectorError as error:
             raise UpstreamFailed("upstream_unreachable", "The provider cannot be reached.", reached=False) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
             raise UpstreamFailed(
-                "upstream_interrupted", "The provider broke off before its answer was complete.", reached=True
+                "upstream_interrupted", "The provider broke off before its answer was complete.", reached=sent.begun
             ) from error
         finally:
             if response is not None and begun is None:
                 response.close()  # no more than a formality for an answer that was read whole
+
+
+class _Sent:
+    """Whether anything of one call left this machine."""
+
+    def __init__(self) -> None:
+        self.begun = False
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    async def note(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
+        context.trace_request_ctx.begun = True
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(note)
+    return tracing

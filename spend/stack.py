@@ -63,6 +63,11 @@ class Sum:
         return self.requests - self.unpriced
 
     @property
+    def known_charge(self) -> Decimal | None:
+        """USD; None when nothing of it has a price, for unpriced is not free. Sums are made of `charge`."""
+        return None if self.requests and not self.priced and not self.charge else self.charge
+
+    @property
     def per_request(self) -> Decimal | None:
         """USD for a priced request; None without any."""
         return self.charge / self.priced if self.priced else None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -11,6 +12,34 @@ Body = dict[str, Any]
 
 # What decoding raises for a document that is not what it should be: malformed, nested too deep, not UTF-8.
 UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+
+ABSENT = msgspec.Raw()
+T = TypeVar("T")
+
+
+def part(raw: msgspec.Raw, decode: Callable[[msgspec.Raw], T]) -> T | None:
+    """One part of a document, decoded by itself; None when it is absent or of another form than expected.
+
+    What is read of an answer is read part by part, so that an oddity in one never costs the usage in another.
+    """
+    try:
+        return decode(raw)
+    except UNREADABLE:
+        return None
+
+
+def present(raw: msgspec.Raw) -> bool:
+    """Whether a part says anything."""
+    return bytes(raw) not in (b"", b"null")
+
+
+def text(raw: msgspec.Raw) -> str:
+    """A part that is a text; "" for anything else."""
+    return part(raw, _decode_text) or ""
+
+
+_decode_text = msgspec.json.Decoder(str).decode
 
 
 class Shape(StrEnum):

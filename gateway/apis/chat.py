@@ -5,25 +5,39 @@ Wire format: https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from gateway.apis.base import NOTHING, UNREADABLE, Body, Reading, Shape, StreamReader, Verdict
-from gateway.apis.usage import OpenAIUsage, openai_units
+from gateway.apis.base import (
+    ABSENT,
+    NOTHING,
+    UNREADABLE,
+    Body,
+    Reading,
+    Shape,
+    StreamReader,
+    Verdict,
+    part,
+    present,
+    text,
+)
+from gateway.apis.usage import openai_usage
+from gateway.estimate import text_bytes
 
 DONE = b"[DONE]"
-
-
-_ABSENT = msgspec.Raw()
+_NONE = frozenset({b"", b"null", b"[]"})  # a part that is absent or says nothing
 
 
 class _Answer(msgspec.Struct):
-    model: str | None = None
-    service_tier: str | None = None
-    usage: OpenAIUsage | None = None
+    error: msgspec.Raw = ABSENT
+    model: msgspec.Raw = ABSENT
+    service_tier: msgspec.Raw = ABSENT
+    usage: msgspec.Raw = ABSENT
 
 
 class _Function(msgspec.Struct):
-    arguments: str | None = None
+    arguments: Any = None
 
 
 class _ToolCall(msgspec.Struct):
@@ -31,9 +45,11 @@ class _ToolCall(msgspec.Struct):
 
 
 class _Delta(msgspec.Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
-    refusal: str | None = None
+    """Texts by OpenAI's own description; some providers send lists of parts, and arguments as an object."""
+
+    content: Any = None
+    reasoning_content: Any = None
+    refusal: Any = None
     tool_calls: list[_ToolCall] | None = None
 
 
@@ -42,15 +58,16 @@ class _Choice(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    model: str | None = None
-    service_tier: str | None = None
-    usage: OpenAIUsage | None = None
-    error: msgspec.Raw = _ABSENT
+    choices: msgspec.Raw = ABSENT
+    model: msgspec.Raw = ABSENT
+    service_tier: msgspec.Raw = ABSENT
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_choices = msgspec.json.Decoder(list[_Choice]).decode
 
 
 def read_answer(answer: bytes) -> Reading:
@@ -59,8 +76,12 @@ def read_answer(answer: bytes) -> Reading:
         found = _decode_answer(answer)
     except UNREADABLE:
         return NOTHING
-    units = openai_units(found.usage) if found.usage is not None else None
-    return Reading(units, model=found.model or "", service_tier=found.service_tier or "")
+    return Reading(
+        openai_usage(found.usage),
+        model=text(found.model),
+        service_tier=text(found.service_tier),
+        failed=present(found.error),
+    )
 
 
 def broken_chat(code: str, message: str) -> bytes:
@@ -122,16 +143,16 @@ class ChatReader:
             chunk = _decode_chunk(data)
         except UNREADABLE:
             return Verdict.PASS
-        self._model = chunk.model or self._model
-        self._service_tier = chunk.service_tier or self._service_tier
-        if bytes(chunk.error) not in (b"", b"null"):
+        self._model = text(chunk.model) or self._model
+        self._service_tier = text(chunk.service_tier) or self._service_tier
+        if present(chunk.error):
             self._failed = True
-        for choice in chunk.choices or ():
+        for choice in part(chunk.choices, _decode_choices) or ():
             if choice.delta is not None:
                 self._text_bytes += _text_bytes(choice.delta)
-        if chunk.usage is not None:
-            self._units = openai_units(chunk.usage) or self._units
-            if self._hide_usage and not chunk.choices:
+        if bytes(chunk.usage) not in _NONE:
+            self._units = openai_usage(chunk.usage) or self._units
+            if self._hide_usage and bytes(chunk.choices) in _NONE:
                 return Verdict.DROP
         return Verdict.PASS
 
@@ -147,8 +168,5 @@ class ChatReader:
 
 
 def _text_bytes(delta: _Delta) -> int:
-    total = sum(len(text.encode()) for text in (delta.content, delta.reasoning_content, delta.refusal) if text)
-    for call in delta.tool_calls or ():
-        if call.function is not None and call.function.arguments:
-            total += len(call.function.arguments.encode())
-    return total
+    calls = [call.function.arguments for call in delta.tool_calls or () if call.function is not None]
+    return text_bytes([delta.content, delta.reasoning_content, delta.refusal, *calls])

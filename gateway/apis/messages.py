@@ -5,52 +5,61 @@ Wire format: https://docs.anthropic.com/en/api/messages and …/en/api/messages-
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from gateway.apis.base import NOTHING, UNREADABLE, Body, Reading, Shape, StreamReader, Verdict
-from gateway.apis.usage import COUNT_MOST, without_zeros
-
-
-class _CacheCreation(msgspec.Struct):
-    ephemeral_5m_input_tokens: int | None = None
-    ephemeral_1h_input_tokens: int | None = None
-
-
-class _ServerTools(msgspec.Struct):
-    web_search_requests: int | None = None
+from gateway.apis.base import (
+    ABSENT,
+    NOTHING,
+    UNREADABLE,
+    Body,
+    Reading,
+    Shape,
+    StreamReader,
+    Verdict,
+    part,
+    present,
+    text,
+)
+from gateway.apis.usage import count_of, is_count, without_zeros
+from gateway.estimate import text_bytes
 
 
 class _Usage(msgspec.Struct):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation: _CacheCreation | None = None
-    server_tool_use: _ServerTools | None = None
-    service_tier: str | None = None
-    speed: str | None = None
+    input_tokens: Any = None
+    output_tokens: Any = None
+    cache_creation_input_tokens: Any = None
+    cache_read_input_tokens: Any = None
+    cache_creation: Any = None
+    server_tool_use: Any = None
+    service_tier: Any = None
+    speed: Any = None
 
 
 class _Message(msgspec.Struct):
-    model: str | None = None
-    usage: _Usage | None = None
+    error: msgspec.Raw = ABSENT
+    model: msgspec.Raw = ABSENT
+    usage: msgspec.Raw = ABSENT
 
 
 class _Delta(msgspec.Struct):
-    text: str | None = None
-    thinking: str | None = None
-    partial_json: str | None = None
+    text: Any = None
+    thinking: Any = None
+    partial_json: Any = None
 
 
 class _Event(msgspec.Struct):
     type: str = ""
-    message: _Message | None = None
-    usage: _Usage | None = None
-    delta: _Delta | None = None
+    message: msgspec.Raw = ABSENT
+    usage: msgspec.Raw = ABSENT
+    delta: msgspec.Raw = ABSENT
 
 
 _decode_message = msgspec.json.Decoder(_Message).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
+_decode_usage = msgspec.json.Decoder(_Usage).decode
+_decode_delta = msgspec.json.Decoder(_Delta).decode
 
 
 class Messages:
@@ -74,7 +83,8 @@ class Messages:
             message = _decode_message(answer)
         except UNREADABLE:
             return NOTHING
-        return _reading(message.usage, message.model or "")
+        read = _reading(part(message.usage, _decode_usage), text(message.model))
+        return read._replace(failed=present(message.error))
 
     def reader(self, *, hide_usage: bool) -> StreamReader:
         return MessagesReader()
@@ -87,33 +97,35 @@ class Messages:
 def _reading(usage: _Usage | None, model: str) -> Reading:
     if usage is None:
         return Reading(model=model)
-    return Reading(_units(usage), model=model, service_tier=usage.service_tier or "", speed=usage.speed or "")
+    return Reading(_units(usage), model=model, service_tier=_text(usage.service_tier), speed=_text(usage.speed))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _units(usage: _Usage) -> dict[str, int] | None:
     """Anthropic's counts are disjoint already; only cache writes are one count with its parts beside it."""
     if usage.input_tokens is None and usage.output_tokens is None:
         return None
-    written = _count(usage.cache_creation_input_tokens)
+    if not is_count(usage.input_tokens) or not is_count(usage.output_tokens):
+        return None
+    written = count_of(usage.cache_creation_input_tokens)
     units = {
-        "input": _count(usage.input_tokens),
-        "cache_read": _count(usage.cache_read_input_tokens),
-        "output": _count(usage.output_tokens),
+        "input": count_of(usage.input_tokens),
+        "cache_read": count_of(usage.cache_read_input_tokens),
+        "output": count_of(usage.output_tokens),
     }
-    if usage.cache_creation is None:
+    if not isinstance(usage.cache_creation, dict):
         units["cache_write"] = written
     else:
-        hour = _count(usage.cache_creation.ephemeral_1h_input_tokens)
-        five = _count(usage.cache_creation.ephemeral_5m_input_tokens)
+        hour = count_of(usage.cache_creation.get("ephemeral_1h_input_tokens"))
+        five = count_of(usage.cache_creation.get("ephemeral_5m_input_tokens"))
         units["cache_write_1h"] = hour
         units["cache_write_5m"] = max(five, written - hour)
-    if usage.server_tool_use is not None:
-        units["web_searches"] = _count(usage.server_tool_use.web_search_requests)
+    if isinstance(usage.server_tool_use, dict):
+        units["web_searches"] = count_of(usage.server_tool_use.get("web_search_requests"))
     return without_zeros(units)
-
-
-def _count(number: int | None) -> int:
-    return min(max(number or 0, 0), COUNT_MOST)
 
 
 class MessagesReader:
@@ -137,15 +149,20 @@ class MessagesReader:
         except UNREADABLE:
             return Verdict.PASS
         match event.type:
-            case "content_block_delta" if event.delta is not None:
-                delta = event.delta
-                self._text_bytes += sum(len(t.encode()) for t in (delta.text, delta.thinking, delta.partial_json) if t)
-            case "message_start" if event.message is not None:
-                self._usage = event.message.usage
-                self._model = event.message.model or ""
-            case "message_delta" if event.usage is not None:
-                self._usage = _merged(self._usage, event.usage)
-                self._ended = True
+            case "content_block_delta":
+                delta = part(event.delta, _decode_delta)
+                if delta is not None:
+                    self._text_bytes += text_bytes([delta.text, delta.thinking, delta.partial_json])
+            case "message_start":
+                message = part(event.message, _decode_message)
+                if message is not None:
+                    self._usage = part(message.usage, _decode_usage)
+                    self._model = text(message.model)
+            case "message_delta":
+                usage = part(event.usage, _decode_usage)
+                if usage is not None:
+                    self._usage = _merged(self._usage, usage)
+                    self._ended = True
             case "message_stop":
                 self._complete = True
                 return Verdict.LAST

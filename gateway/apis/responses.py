@@ -9,40 +9,42 @@ from typing import Any
 
 import msgspec
 
-from gateway.apis.base import NOTHING, UNREADABLE, Body, Reading, Shape, StreamReader, Verdict
-from gateway.apis.usage import OpenAIUsage, openai_units
+from gateway.apis.base import (
+    ABSENT,
+    NOTHING,
+    UNREADABLE,
+    Body,
+    Reading,
+    Shape,
+    StreamReader,
+    Verdict,
+    part,
+    present,
+    text,
+)
+from gateway.apis.usage import openai_usage
 
 _LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _BILLED_TOOLS = {"web_search_call": "web_searches", "file_search_call": "storage_searches"}
 
 
-_ABSENT = msgspec.Raw()
-
-
-class _Action(msgspec.Struct):
-    type: str | None = None
-
-
-class _Item(msgspec.Struct):
-    type: str | None = None
-    action: _Action | None = None
-
-
 class _Response(msgspec.Struct):
-    model: str | None = None
-    service_tier: str | None = None
-    status: str | None = None
-    usage: OpenAIUsage | None = None
-    output: list[_Item] | None = None
+    error: msgspec.Raw = ABSENT
+    model: msgspec.Raw = ABSENT
+    service_tier: msgspec.Raw = ABSENT
+    status: msgspec.Raw = ABSENT
+    usage: msgspec.Raw = ABSENT
+    output: msgspec.Raw = ABSENT
 
 
 class _Event(msgspec.Struct):
     type: str = ""
-    delta: msgspec.Raw = _ABSENT
-    response: msgspec.Raw = _ABSENT
+    delta: msgspec.Raw = ABSENT
+    response: msgspec.Raw = ABSENT
 
 
 _decode_response = msgspec.json.Decoder(_Response).decode
+_decode_items = msgspec.json.Decoder(list[Any]).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
 
 
@@ -84,19 +86,27 @@ class Responses:
 
 
 def _read(response: _Response) -> Reading:
-    units = openai_units(response.usage) if response.usage is not None else None
+    units = openai_usage(response.usage)
     if units is not None:
-        for item in response.output or ():
-            unit = _BILLED_TOOLS.get(item.type or "")
-            # Opening a page that was found, or searching in it, is not a search that is billed.
-            if unit and (item.action is None or item.action.type in (None, "search")):
+        for item in part(response.output, _decode_items) or ():
+            unit = _billed_tool(item)
+            if unit:
                 units[unit] = units.get(unit, 0) + 1
     return Reading(
         units,
-        model=response.model or "",
-        service_tier=response.service_tier or "",
-        failed=response.status == "failed",
+        model=text(response.model),
+        service_tier=text(response.service_tier),
+        failed=text(response.status) == "failed" or present(response.error),
     )
+
+
+def _billed_tool(item: Any) -> str:
+    """The unit that an item of the output is billed as; "" when it is none."""
+    kind = item.get("type") if isinstance(item, dict) else None
+    unit = _BILLED_TOOLS.get(kind, "") if isinstance(kind, str) else ""
+    action = item.get("action") if unit else None
+    # Opening a page that was found, or searching in it, is not a search that is billed.
+    return unit if not isinstance(action, dict) or action.get("type") in (None, "search") else ""
 
 
 class ResponsesReader:
@@ -111,17 +121,17 @@ class ResponsesReader:
             event = _decode_event(data)
         except UNREADABLE:
             return Verdict.PASS
-        if event.type.endswith(".delta") and event.delta != _ABSENT:
+        if event.type.endswith(".delta") and event.delta != ABSENT:
             self._text_bytes += max(len(bytes(event.delta)) - 2, 0)  # without its quotes
         elif event.type == "error":
             self._reading = self._reading._replace(failed=True)
-        elif event.type in _LAST and event.response != _ABSENT:
+        elif event.type in _LAST and event.response != ABSENT:
             try:
                 self._reading = _read(_decode_response(event.response))
             except UNREADABLE:
                 self._reading = NOTHING
             return Verdict.LAST
-        elif event.type == "response.created" and event.response != _ABSENT:
+        elif event.type == "response.created" and event.response != ABSENT:
             self._note_model(event.response)
         return Verdict.PASS
 
@@ -130,6 +140,6 @@ class ResponsesReader:
 
     def _note_model(self, response: msgspec.Raw) -> None:
         try:
-            self._reading = self._reading._replace(model=_decode_response(response).model or "")
+            self._reading = self._reading._replace(model=text(_decode_response(response).model))
         except UNREADABLE:
             return

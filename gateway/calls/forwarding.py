@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 import structlog
+from multidict import CIMultiDict
 
 from gateway.answers import send_whole
 from gateway.apis.base import NOTHING, UNREADABLE, Reading
 from gateway.calls.call import CLIENT_CLOSED, Call, Ending
-from gateway.calls.recording import Recorder
+from gateway.calls.recording import Record, Recorder
 from gateway.config import Timeouts
 from gateway.estimate import text_bytes
 from gateway.incoming import Incoming, Receive, Send
@@ -49,47 +50,60 @@ class Forwarder:
         # Written anew from what was checked: a name that stands twice in a body cannot mean one thing here and
         # another at the provider.
         body = msgspec.json.encode(call.body)
+        record = self._recorder.begin(call)
         watch = CallerWatch(receive)
+        try:
+            await self._pass_on(call, record, headers, body, watch, send)
+        except Exception:
+            # A fault of our own, when the provider may have worked already: the call is kept, as an estimate.
+            if not record.taken:
+                await record.take(Ending(Status.INTERRUPTED, 500))
+            raise
+        finally:
+            watch.stop()
+
+    async def _pass_on(
+        self, call: Call, record: Record, headers: CIMultiDict[str], body: bytes, watch: CallerWatch, send: Send
+    ) -> None:
         try:
             answer = await self._upstream.post(call.provider.url(call.api), headers, body, stream=call.streamed)
         except UpstreamFailed as failure:
             watch.stop()
-            await self._failed(call, failure, send)
+            await self._failed(call, record, failure, send)
             return
         except asyncio.CancelledError:
-            await self._left(call, watch, send)
+            await self._left(call, record, watch, send)
             return
         if answer.stream is None:
             watch.stop()
-            await self._answer_whole(call, answer, send)
+            await self._answer_whole(call, record, answer, send)
             return
         try:
-            await self._answer_stream(call, answer, answer.stream, watch, send)
+            await self._answer_stream(call, record, answer, answer.stream, watch, send)
         finally:
-            watch.stop()
             answer.stream.close()
 
-    async def _left(self, call: Call, watch: CallerWatch, send: Send) -> None:
+    async def _left(self, call: Call, record: Record, watch: CallerWatch, send: Send) -> None:
         """The caller hung up, or this process must end, before the provider answered."""
         watch.stop()
         gone = watch.absorb()
         if gone:
-            await self._recorder.record(call, Ending(Status.CANCELLED, CLIENT_CLOSED))
+            await record.take(Ending(Status.CANCELLED, CLIENT_CLOSED))
             return
-        metered = await self._recorder.record(call, Ending(Status.INTERRUPTED, 503))
+        metered = await record.take(Ending(Status.INTERRUPTED, 503))
         message = "This gateway had to stop before the provider answered."
         await self._send_error(call, send, 503, "gateway_stopping", message, metered)
 
-    async def _failed(self, call: Call, failure: UpstreamFailed, send: Send) -> None:
+    async def _failed(self, call: Call, record: Record, failure: UpstreamFailed, send: Send) -> None:
         status = 504 if failure.timed_out else 502
         kind = Status.UNREACHABLE if failure.timed_out or not failure.reached else Status.INTERRUPTED
         log.warning(
             "A provider failed", provider=call.provider.name, code=failure.code, request_id=call.arrival.request_id
         )
-        metered = await self._recorder.record(call, Ending(kind, status, used=failure.reached))
+        metered = await record.take(Ending(kind, status, used=failure.reached))
         await self._send_error(call, send, status, failure.code, failure.message, metered)
 
-    async def _answer_whole(self, call: Call, answer: Answer, send: Send) -> None:
+    async def _answer_whole(self, call: Call, record: Record, answer: Answer, send: Send) -> None:
         """A plain answer: metered and stored before its first byte goes, so that its cost stands in the headers."""
         refused = answer.status == 401  # of our credential, which is none of the caller's doing
         http_status = 502 if refused else answer.status
@@ -104,7 +118,7 @@ class Forwarder:
             began=answer.began,
             upstream_request_id=_upstream_id(answer),
         )
-        metered = await self._recorder.record(call, ending)
+        metered = await record.take(ending)
         if metered is None:
             await self._send_error(call, send, 503, Denied.OUTBOX_UNAVAILABLE.value, _UNRECORDED, metered)
         elif refused:
@@ -115,7 +129,9 @@ class Forwarder:
             headers = returned_headers(answer.headers) + self._receipt(call, metered.cost)
             await send_whole(send, http_status, answer.body, headers)
 
-    async def _answer_stream(self, call: Call, answer: Answer, stream: Stream, watch: CallerWatch, send: Send) -> None:
+    async def _answer_stream(
+        self, call: Call, record: Record, answer: Answer, stream: Stream, watch: CallerWatch, send: Send
+    ) -> None:
         """A stream: passed on as it comes, but its end mark and last byte wait until the call's event is stored."""
         reader = call.api.reader(hide_usage=call.hide_usage)
         events = EventStream(reader)
@@ -151,7 +167,7 @@ class Forwarder:
             began=answer.began,
             upstream_request_id=_upstream_id(answer),
         )
-        metered = await self._recorder.record(call, ending)
+        metered = await record.take(ending)
         if dropped or metered is None:
             return  # left unfinished, so that the server drops the connection: nobody takes the answer for whole
         last = events.held
@@ -220,8 +236,9 @@ def _stream_status(reading: Reading) -> Status:
 
 
 def _upstream_id(answer: Answer) -> str:
+    """The provider's own id of the call. A header may hold any bytes, an event only text."""
     given = answer.headers.get("x-request-id") or answer.headers.get("request-id") or ""
-    return given[:_UPSTREAM_ID_LONGEST]
+    return given[:_UPSTREAM_ID_LONGEST].encode("ascii", "replace").decode()
 
 
 def _json(raw: bytes) -> Any:

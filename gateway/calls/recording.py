@@ -10,7 +10,7 @@ from gateway.meter import Metered, meter
 from gateway.missing import MissingModels
 from gateway.outbox import Outbox, OutboxUnavailable
 from wire.documents import SCHEMA, Missing
-from wire.events import Status, UsageEvent, UsageSource, encode
+from wire.events import UsageEvent, UsageSource, encode
 from wire.prices import tier_named
 from wire.queues.base import USAGE
 
@@ -23,8 +23,24 @@ class Recorder:
         self._missing = missing
         self._env = env
 
-    async def record(self, call: Call, ending: Ending) -> Metered | None:
-        """Meter a forwarded call and store its event; returns when it is durable, with None when it is not yet."""
+    def begin(self, call: Call) -> Record:
+        """The record of a call that is about to be forwarded."""
+        return Record(self._outbox, self._missing, call, env=self._env)
+
+
+class Record:
+    """The one record of one forwarded call. `taken` says whether its event is on its way already."""
+
+    def __init__(self, outbox: Outbox, missing: MissingModels, call: Call, *, env: str) -> None:
+        self._outbox = outbox
+        self._missing = missing
+        self._call = call
+        self._env = env
+        self.taken = False
+
+    async def take(self, ending: Ending) -> Metered | None:
+        """Meter the call and store its event; returns when it is durable, with None when it is not yet."""
+        call = self._call
         metered = _metered(call, ending)
         now = time.perf_counter()
         policy = call.caller.policy
@@ -58,15 +74,18 @@ class Recorder:
             request_id=call.arrival.request_id,
         )
         stored = self._outbox.put(USAGE, encode(event))
-        if not metered.known and ending.status is Status.OK:
-            self._flag_missing(call, metered)
+        self.taken = True
+        # Without a price book nothing is known to be missing from it.
+        if metered.cost is None and call.book is not None:
+            self._flag_missing(metered)
         try:
             await stored
         except OutboxUnavailable:
             return None
         return metered
 
-    def _flag_missing(self, call: Call, metered: Metered) -> None:
+    def _flag_missing(self, metered: Metered) -> None:
+        call = self._call
         self._missing.flag(
             Missing(
                 schema=SCHEMA,
@@ -103,4 +122,5 @@ def _metered(call: Call, ending: Ending) -> Metered:
         units=units,
         source=source,
         at_ms=call.arrival.ms,
+        routed=call.provider.kind.routes or bool(call.body.get("models")),
     )

@@ -19,7 +19,8 @@ class Kind(NamedTuple):
     """What is known of a provider before any setting is read.
 
     `authorise(api, secret, given)` makes the headers that carry the credential; `given` names the headers that the
-    caller's own client already sends. `asks_usage` says whether the provider understands `stream_options`.
+    caller's own client already sends. `asks_usage` says whether the provider understands `stream_options`,
+    `routes` whether it may let another model answer than the one asked for.
     """
 
     name: str  # as the price book writes it
@@ -27,6 +28,7 @@ class Kind(NamedTuple):
     authorise: Authorise
     serves_messages: bool = False  # speaks Anthropic's messages API itself
     asks_usage: bool = True
+    routes: bool = False
 
 
 class Provider:

@@ -20,6 +20,6 @@ COMPATIBLE = (
     Kind("mistral", "https://api.mistral.ai/v1", bearer, asks_usage=False),
     Kind("deepseek", "https://api.deepseek.com/v1", bearer),
     Kind("groq", "https://api.groq.com/openai/v1", bearer),
-    Kind("openrouter", "https://openrouter.ai/api/v1", bearer),
+    Kind("openrouter", "https://openrouter.ai/api/v1", bearer, routes=True),
     Kind("x-ai", "https://api.x.ai/v1", bearer),
 )

@@ -166,6 +166,45 @@ def test_a_period_that_was_never_used_up_ends_quietly(tenant, ledger):
     assert published() == []
 
 
+@pytest.mark.parametrize("december_first", [True, False])
+def test_what_was_spent_at_the_very_end_of_a_period_is_told_and_blocks_nothing(tenant, ledger, december_first):
+    budget = make_budget(tenant)
+    ledger.pico[budget.id] = 49_000_000
+    evaluate(LATER, read=ledger)
+    november = period_of(budget)
+    over = november.ends_at + timedelta(seconds=5)
+    old = f"{budget.id} 2026-11-01"
+    ledger.pico |= {budget.id: 0, old: 49_000_000}
+    if december_first:
+        evaluate(over, read=ledger)  # the last events wait in a queue: nothing is known yet
+        assert crossings(budget) == []
+    published()
+    ledger.pico[old], ledger.data_to = 124_650_000, november.ends_at
+    for seconds in range(2):
+        evaluate(over + timedelta(minutes=1, seconds=seconds), read=ledger)
+    november.refresh_from_db()
+    assert (november.spent, november.data_to, november.exhausted_at) == (124_650_000, november.ends_at, None)
+    assert [row[1:] for row in crossings(budget)] == [(50, "silent"), (80, "silent"), (100, "waiting")]
+    assert decisions(budget)[-1] == "crossed"
+    assert published() == []
+    assert tenant_block(tenant.id, "dev", now=over) is None
+    # it was read with all its usage, and is final
+    assert [window.first.isoformat() for window in ledger.asked[-1]] == ["2026-12-01"]
+
+
+def test_a_tick_reads_only_so_many_periods_that_are_over_and_the_next_tick_others(tenant, ledger, monkeypatch):
+    monkeypatch.setattr("budgets.evaluator.ENDED_AT_ONCE", 2)
+    names = [make_budget(tenant, name=f"Budget {number}").id for number in range(3)]
+    over = period_of(make_budget(tenant, name="Last")).ends_at
+    old: set[str] = set()
+    for seconds in range(2):  # their usage is not complete yet
+        evaluate(over + timedelta(seconds=seconds), read=ledger)
+        asked = [window.id for window in ledger.asked[-1] if " " in window.id]
+        assert len(asked) == 2
+        old |= set(asked)
+    assert len(old) == len(names) + 1
+
+
 def test_a_tenant_that_moves_to_another_zone_keeps_one_period(tenant, ledger):
     budget = make_budget(tenant)
     ledger.pico[budget.id] = 10**12

@@ -244,6 +244,7 @@ class Reply:
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
+    garbage: bytes = b""  # follows the parts where a chunk should; the connection stays open
     gate: threading.Event | None = None  # nothing is answered before it is set
 
 
@@ -317,7 +318,9 @@ class ReplayingProvider:
             data = b"%x\r\n%s\r\n" % (len(part), part) if isinstance(reply.body, list) else part
             handler.wfile.write(data)
             handler.wfile.flush()
-        if reply.cut:
+        if reply.garbage:
+            handler.wfile.write(reply.garbage)
+        elif reply.cut:
             handler.close_connection = True
             handler.connection.shutdown(socket.SHUT_RDWR)
         elif isinstance(reply.body, list):

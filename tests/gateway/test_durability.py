@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import msgspec
 import pytest
 
+from gateway.apis.chat import Chat
+from gateway.arrival import Arrival
+from gateway.attribution import Attribution
+from gateway.auth import Caller
+from gateway.calls.call import Call
+from gateway.calls.forwarding import Forwarder
+from gateway.calls.recording import Recorder
+from gateway.config import Timeouts
+from gateway.incoming import Incoming
+from gateway.missing import MissingModels
+from gateway.outbox import Outbox
+from gateway.providers.base import Provider
+from gateway.providers.openai import OPENAI
+from gateway.upstream import Answer
 from tests.gateway.peers import GatewayUnderTest, IssuedKey, wait_for
-from tests.gateway.prices import writes
-from wire.documents import PRICING_BLOB, PRICING_VERSION, KeyPricing
-from wire.events import Status
+from tests.gateway.prices import blob, writes
+from wire.documents import PRICING_BLOB, PRICING_VERSION, KeyPolicy, KeyPricing, encode
+from wire.events import Status, UsageSource
 from wire.kv.base import Write
+from wire.queues.base import USAGE
 
 
 def test_kill_9_loses_no_answered_call(make_gateway):
@@ -97,6 +114,62 @@ def test_a_stream_that_cannot_be_recorded_does_not_end_well(broken_queue):
     mend()
     event = gateway.one_event(key)
     assert (event.status, event.streamed) == (Status.OK, True)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_an_id_of_the_providers_that_is_not_text_loses_no_event(replayed, replayed_key, provider, streamed):
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    odd = {"x-request-id": "req_\xff\xe9" + "1" * 200}
+    if streamed:
+        provider.streams({"choices": [], "usage": usage}, headers=odd)
+    else:
+        provider.answers({"model": "gpt-4o-mini", "choices": [], "usage": usage}, headers=odd)
+    assert replayed_key.chat(stream=streamed).content
+    event = replayed.one_event(replayed_key)
+    assert (event.status, event.units) == (Status.OK, {"requests": 1, "input": 3, "output": 2})
+    assert event.upstream_request_id == ("req_??" + "1" * 200)[:128]
+
+
+class FaultyUpstream:
+    """Fails as only a defect does."""
+
+    async def post(self, *arguments: object, **options: object) -> Answer:
+        raise LookupError("a defect")
+
+
+def test_a_defect_of_our_own_leaves_an_estimate(make_gateway):
+    gateway = make_gateway()
+    key = gateway.issue()
+    policy = KeyPolicy(rev=1, env="dev", tenant=key.tenant, project="p_test", key=key.id)
+    request = Incoming({"method": "POST", "path": "/v1/chat/completions", "headers": []})
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "x" * 400}]}
+    openai = Provider(OPENAI, base_url="http://127.0.0.1:1", secret="", credential="")
+    call = Call(
+        Arrival.of(request), Chat(), Caller(policy, None, {}, ""), openai, "gpt-4o-mini", body, None,
+        Attribution({}, ""), False, False,
+    )  # fmt: skip
+
+    async def hears_nothing() -> dict[str, object]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def says(message: object) -> None:
+        raise AssertionError(f"nothing is to be said: {message}")
+
+    async def run() -> None:
+        outbox = Outbox(lambda kind: gateway.config.open_queue(kind, "dev"), (USAGE,))
+        missing = MissingModels(lambda: gateway.config.open_kv("dev"))
+        outbox.start()
+        forwarder = Forwarder(FaultyUpstream(), Recorder(outbox, missing, env="dev"), Timeouts())
+        with pytest.raises(LookupError, match="a defect"):
+            await forwarder.forward(call, request, hears_nothing, says)
+        await outbox.close(5)
+        await missing.close()
+
+    asyncio.run(run())
+    event = gateway.one_event(key)
+    assert (event.status, event.usage_source, event.http_status) == (Status.INTERRUPTED, UsageSource.ESTIMATED, 500)
+    assert event.units == {"requests": 1, "input": 100}
 
 
 @pytest.fixture
@@ -204,3 +277,22 @@ def test_prices_that_cannot_be_read_leave_those_in_force(make_gateway):
     assert gateway.one_event(key).price_version == version
     gateway.publish_prices(version + 2)
     wait_for(lambda: gateway.health()["price_version"] == version + 2, "good prices")
+
+
+def test_a_document_that_no_reader_expects_does_not_stall_the_others(make_gateway):
+    """A blob that decodes, and whose match rules are no rules: everything else goes on being taken."""
+    gateway = make_gateway().start()
+    key = gateway.issue()
+    version = gateway.health()["price_version"]
+    odd = msgspec.json.decode(encode(blob(version + 1)))
+    odd["providers"]["openai"]["rules"] = [[{"or": [{"equals": 5}]}, "gpt-5"]]
+    gateway.write(Write(PRICING_BLOB, version + 1, msgspec.json.encode(odd)))
+    assert key.chat().status_code == 200
+    key.revoke()
+    wait_for(lambda: key.chat().status_code == 401, "the revocation", 1.0)
+    assert gateway.health()["kv_ok"] is True
+    assert gateway.health()["price_version"] == version
+    gateway.publish_prices(version + 2)
+    wait_for(lambda: gateway.health()["price_version"] == version + 2, "good prices")
+    assert gateway.program is not None
+    assert sum("cannot be taken" in line for line in gateway.program.said) == 1

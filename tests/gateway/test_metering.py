@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
+from multidict import CIMultiDict
+from yarl import URL
 
 from gateway.apis.chat import Chat
+from gateway.config import Timeouts
+from gateway.estimate import text_bytes
+from gateway.upstream import Upstream, UpstreamFailed
 from tests.gateway.peers import wait_for
 from wire.documents import Missing, decode_missing, missing_document
 from wire.events import Status, UsageSource
@@ -251,6 +258,7 @@ def test_searches_of_a_response_are_counted(replayed, replayed_key, provider):
     assert event.units == {"requests": 1, "input": 10, "output": 5, "web_searches": 1}
     assert event.cost is None  # the test's book has no price for a search: unpriced is not free
     assert event.model_priced == "gpt-4o-mini"
+    wait_for(lambda: replayed.kv.entry(missing_document("openai", "gpt-4o-mini")), "the flag")
 
 
 def test_no_usage_in_the_answer_is_estimated(replayed, replayed_key, provider):
@@ -265,6 +273,67 @@ def test_a_usage_block_of_nonsense_is_estimated(replayed, replayed_key, provider
     provider.answers(completion({"prompt_tokens": "many", "completion_tokens": []}))
     replayed_key.chat("x" * 400)
     assert replayed.one_event(replayed_key).usage_source is UsageSource.ESTIMATED
+
+
+ODD_ANSWERS = {
+    "whole numbers written as fractions": (
+        "/v1/chat/completions",
+        completion({"prompt_tokens": 12.0, "completion_tokens": 3.0, "prompt_tokens_details": {"cached_tokens": 2.0}}),
+        {"requests": 1, "input": 10, "cache_read": 2, "output": 3},
+    ),
+    "a model and a tier that are no texts": (
+        "/v1/chat/completions",
+        completion({"prompt_tokens": 12, "completion_tokens": 3}, model=5, service_tier={}),
+        {"requests": 1, "input": 12, "output": 3},
+    ),
+    "details that are none": (
+        "/v1/chat/completions",
+        completion({"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": [], "total_tokens": "15"}),
+        {"requests": 1, "input": 12, "output": 3},
+    ),
+    "an action that is a text": (
+        "/v1/responses",
+        {"output": [{"type": "computer_call", "action": "click"}, 7], "usage": {"input_tokens": 4, "output_tokens": 2}},
+        {"requests": 1, "input": 4, "output": 2},
+    ),
+    "Anthropic's, with a breakdown that is none": (
+        "/v1/messages",
+        {"model": 1, "usage": {"input_tokens": 4.0, "output_tokens": 2, "cache_creation": 0, "service_tier": 3}},
+        {"requests": 1, "input": 4, "output": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ODD_ANSWERS)
+def test_an_oddity_beside_it_does_not_cost_the_usage(replayed, replayed_key, provider, case):
+    path, answer, units = ODD_ANSWERS[case]
+    provider.answers(answer)
+    replayed_key.post(path, {"model": "gpt-4o-mini", "messages": [], "input": "x"})
+    event = replayed.one_event(replayed_key)
+    assert (event.usage_source, event.units) == (UsageSource.PROVIDER, units)
+
+
+def test_an_odd_delta_does_not_cost_a_streams_usage(replayed, replayed_key, provider):
+    call = {"function": {"name": "f", "arguments": {"city": "Pune"}}}
+    provider.streams(
+        {"choices": [{"delta": {"content": [{"type": "text", "text": "x" * 8}], "tool_calls": [call]}}],
+         "usage": {"prompt_tokens": 12, "completion_tokens": 3}}
+    )  # fmt: skip
+    replayed_key.chat(stream=True)
+    event = replayed.one_event(replayed_key)
+    assert (event.usage_source, event.units) == (UsageSource.PROVIDER, {"requests": 1, "input": 12, "output": 3})
+
+
+def test_a_part_of_a_token_is_no_count(replayed, replayed_key, provider):
+    provider.answers(completion({"prompt_tokens": 12.5, "completion_tokens": 3}))
+    replayed_key.chat("x" * 400)
+    event = replayed.one_event(replayed_key)
+    assert (event.usage_source, event.units["input"]) == (UsageSource.ESTIMATED, 100)
+
+
+def test_a_picture_is_not_text():
+    output = [{"type": "image_generation_call", "result": "A" * 9000, "partial_image_b64": "A" * 9000}]
+    assert text_bytes({"output": output, "text": "abcd"}) == 4
 
 
 def test_negative_counts_are_never_metered(replayed, replayed_key, provider):
@@ -284,6 +353,15 @@ def test_a_providers_error_is_passed_on_and_costs_nothing(replayed, replayed_key
     event = replayed.one_event(replayed_key)
     assert (event.status, event.http_status, event.units, event.cost) == (Status.ERROR, status, {}, "0.000000000000")
     assert replayed.kv.get(missing_document("openai", "never-heard-of")) is None
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
+def test_an_error_inside_an_answer_that_calls_itself_good(replayed, replayed_key, provider, path):
+    provider.answers({"error": {"message": "overloaded", "code": 502}})
+    answer = replayed_key.post(path, {"model": "gpt-4o-mini", "messages": [], "input": "x" * 400})
+    assert (answer.status_code, answer.content) == (200, provider.reply.body)
+    event = replayed.one_event(replayed_key)
+    assert (event.status, event.units, event.cost) == (Status.ERROR, {}, "0.000000000000")
 
 
 def test_our_credential_being_refused_is_not_the_callers_fault(replayed, replayed_key, provider):
@@ -337,6 +415,14 @@ def test_a_routers_alias_is_priced_by_the_model_that_answered(replayed, replayed
     assert (event.model_asked, event.model_priced, event.cost) == ("best-available", "gpt-4o-mini", "0.000002100000")
 
 
+def test_a_substitute_that_answered_is_what_is_priced(replayed, replayed_key, provider):
+    usage = {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
+    provider.answers(completion(usage, model="gpt-4o-mini"))
+    replayed_key.chat(model="gpt-5", models=["gpt-4o-mini"])
+    event = replayed.one_event(replayed_key)
+    assert (event.model_asked, event.model_priced, event.cost) == ("gpt-5", "gpt-4o-mini", "0.000002100000")
+
+
 def test_the_callers_stream_options_are_kept(replayed_key, provider):
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
     provider.streams({"choices": [], "usage": usage})
@@ -362,6 +448,27 @@ def test_an_unreachable_provider_costs_nothing(make_gateway):
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_unreachable")
     event = gateway.one_event(key)
     assert (event.status, event.units, event.cost) == (Status.UNREACHABLE, {}, "0.000000000000")
+
+
+def test_a_call_that_never_left_did_not_reach_anybody():
+    """A name that is never resolved: the time is up before there is anybody to send to."""
+
+    async def hang(*arguments: object, **options: object) -> None:
+        await asyncio.Event().wait()
+
+    async def ask() -> UpstreamFailed:
+        asyncio.get_running_loop().getaddrinfo = hang  # type: ignore[method-assign, assignment]
+        upstream = Upstream(Timeouts(connect=0.05, total=0.2))
+        await upstream.start()
+        try:
+            with pytest.raises(UpstreamFailed) as failed:
+                await upstream.post(URL("http://nowhere.test/v1"), CIMultiDict(), b"{}", stream=False)
+        finally:
+            await upstream.close()
+        return failed.value
+
+    failure = asyncio.run(ask())
+    assert (failure.timed_out, failure.reached) == (True, False)
 
 
 def test_a_provider_that_is_too_slow(make_gateway):

@@ -84,7 +84,7 @@ def test_a_provider_with_no_credential_is_the_sandbox_and_only_where_that_is_wan
     local = load(tmp_path, SPENDOPS_PROVIDER_MISTRAL_BASE_URL="http://127.0.0.1:9/v1/")
     assert (local.providers["mistral"].base_url, local.providers["mistral"].credential) == ("http://127.0.0.1:9/v1", "")
     assert load(tmp_path, SPENDOPS_SANDBOX="no").providers == {}
-    production = {"SPENDOPS_MODE": "production", "SPENDOPS_KEY_PEPPER": "p" * 32}
+    production = {"SPENDOPS_MODE": "production", "SPENDOPS_KEY_PEPPER": "a-pepper-of-many-different-letters-0123456789"}
     assert load(tmp_path, **production).providers == {}
     with pytest.raises(SettingError, match="https"):
         load(tmp_path, **production, SPENDOPS_PROVIDER_OPENAI_BASE_URL="http://api.example.com/v1")

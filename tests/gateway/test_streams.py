@@ -216,6 +216,23 @@ def test_a_reader_and_a_provider_that_stall_are_not_waited_for(make_gateway, pro
     assert (event.status, event.units["input"]) == (Status.INTERRUPTED, 100)
 
 
+def test_a_chunk_that_is_none_ends_a_stream_and_patience_with_whole_answers_is_another(make_gateway, provider):
+    gateway = make_gateway(
+        SPENDOPS_PROVIDER_OPENAI_BASE_URL=provider.url,
+        SPENDOPS_PROVIDER_OPENAI_API_KEY="sk-x",
+        SPENDOPS_UPSTREAM_IDLE_SECONDS="1",
+    ).start()
+    streaming, patient = gateway.issue(), gateway.issue()
+    provider.streams(chunk("x" * 80), end=b"", garbage=b"no length\r\nat all\r\n")
+    assert "upstream_" in streaming.chat("z" * 400, stream=True).text
+    event = gateway.one_event(streaming)
+    assert (event.status, event.units) == (Status.INTERRUPTED, {"requests": 1, "input": 100, "output": 20})
+
+    whole = patient.chat("z", {"x-sandbox-fault": "delay=2"}, model="mistral/mistral-small-latest")
+    assert whole.status_code == 200  # a plain answer may take its total time, however long nothing comes
+    assert gateway.one_event(patient).status is Status.OK
+
+
 # -- the splitter, by itself -------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from secrets import token_urlsafe
 
 import pytest
 
@@ -81,8 +82,8 @@ def test_a_ring_that_still_runs_is_named(tmp_path):
 
 
 def test_production_refuses_what_is_insecure(tmp_path):
-    secrets = {"SPENDOPS_KEY_PEPPER": "p" * 40, "SPENDOPS_SECRET_KEY": "s" * 60}
-    production = {"SPENDOPS_MODE": "production"} | secrets
+    secrets = ("SPENDOPS_KEY_PEPPER", "SPENDOPS_SECRET_KEY", "SPENDOPS_AUDIT_KEY", "SPENDOPS_ENVELOPE_KEY")
+    production = {"SPENDOPS_MODE": "production"} | {name: token_urlsafe(48) for name in secrets}
     assert "SPENDOPS_KEY_PEPPER is not set" in start(tmp_path, SPENDOPS_MODE="production").stderr
     assert "https SPENDOPS_PUBLIC_URL" in start(tmp_path, **production).stderr
     https = {"SPENDOPS_PUBLIC_URL": "https://spend.example.com", "SPENDOPS_DEBUG": "true"}

@@ -136,7 +136,7 @@ def test_only_the_events_that_clickhouse_refuses_are_put_aside(queues, refusing)
     queues.usage_consumer().turn()
     assert totals(TENANT, DAY, DAY).requests == 8
     assert queues.usage["dev"].depth()[:3] == (0, 0, 2)
-    reasons = {reason for (reason,) in queues.usage["dev"]._db.execute("SELECT reason FROM dead")}
+    reasons = {reason for (reason,) in queues.usage["dev"]._db.execute("SELECT reason FROM dead_messages")}
     assert all(reason.startswith("refused: ClickHouse refused a statement") for reason in reasons)
 
 
@@ -328,6 +328,14 @@ def test_kill_9_of_the_engine_loses_and_doubles_nothing(transactional_db, quick,
         forget_connections()
     assert (found.requests, found.charge) == (len(sent), sum(range(len(sent))) + len(sent) / 2)
     assert queues.usage["dev"].depth().dead == 0
+
+
+def test_the_command_puts_events_that_were_set_aside_back(queues, capsys):
+    queues.send(usage(1), usage(2))
+    queues.usage["dev"].bury(queues.usage["dev"].claim(), "refused")
+    call_command("consume", "usage", "--redeliver-dead")
+    assert capsys.readouterr().out == "dev: 2 events put back.\nprod: 0 events put back.\n"
+    assert queues.usage["dev"].depth()[:3] == (2, 0, 0)
 
 
 def test_the_command_names_environments_that_exist():

@@ -224,7 +224,7 @@ def test_a_message_that_cannot_be_understood_is_put_aside_with_its_reason(queues
     queues.consume()
     assert totals(TENANT, DAY, DAY).requests == 2
     assert queue.depth()[:3] == (0, 0, 1)
-    ((dead, why),) = queue._db.execute("SELECT body, reason FROM dead").fetchall()
+    ((dead, why),) = queue._db.execute("SELECT body, reason FROM dead_messages").fetchall()
     assert dead == body
     assert reason in why
 

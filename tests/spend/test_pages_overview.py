@@ -135,6 +135,20 @@ def test_another_tenant_s_spend_is_never_shown(admin_client, customer):
     assert figure(admin_client.get("/spend")) == 1
 
 
+def test_a_group_whose_calls_are_all_unpriced_is_not_shown_as_free(admin_client, customer):
+    customer.call(model_asked="gpt-4o-mini", cost="0.5")
+    customer.call(model_asked="acme-7b", cost=None)
+    customer.call(model_asked="free-1b", model_priced="free-1b", cost="0")
+    page = admin_client.get("/spend?group=model")
+    table = re.search(r'id="groups-table">(.*?)</table>', page.content.decode(), re.S)[1]
+    spend = {
+        re.search(r'row-link"[^>]*>([^<]+)<', row)[1]: re.search(r'data-label="Spend"><span[^>]*>([^<]+)<', row)[1]
+        for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)[1:]
+    }
+    assert spend == {"gpt-4o-mini": "$0.50", "acme-7b": "unpriced", "free-1b": "$0.00"}
+    assert figure(page) == Decimal("0.5")
+
+
 # -- live ------------------------------------------------------------------------------------------------------------
 
 
@@ -158,6 +172,14 @@ def test_the_page_is_told_when_something_changed_and_only_then(admin_client, cus
     assert 'id="freshness" hx-swap-oob="true"' in changed.content.decode()
     assert refresh_address(changed) != address
     assert "<html" not in changed.content.decode()
+
+
+def test_the_page_says_how_many_events_are_set_aside(admin_client, customer, queues):
+    customer.call(cost="1")
+    assert "set aside" not in text_of(admin_client.get("/spend"))
+    queues.send(customer.event(), customer.event())
+    queues.usage["dev"].bury(queues.usage["dev"].claim(), "refused")
+    assert "2 events set aside" in text_of(admin_client.get("/spend"))
 
 
 # -- empty states ----------------------------------------------------------------------------------------------------

@@ -185,7 +185,7 @@ def test_a_stranger_sees_nothing():
     assert find_denials(STRANGER, *days) == []
     assert denials_by_reason(STRANGER, *days) == []
     assert unpriced_models(STRANGER) == []
-    assert freshness(STRANGER) == (None, 0, 0, 0, 0)
+    assert freshness(STRANGER) == (None, 0, 0, 0, 0, 0)
     assert spent_in_windows([Window("b", STRANGER, *days)])["b"].charge == 0
 
 
@@ -231,10 +231,10 @@ def test_thousands_of_windows_are_few_statements(monkeypatch):
 
 
 def test_freshness_is_now_to_the_minute_when_all_is_counted(queues):
-    assert freshness(TENANT) == (None, 0, 0, 0, 0)
+    assert freshness(TENANT) == (None, 0, 0, 0, 0, 0)
     queues.send(usage(1), unpriced(2))
     queues.consume()
-    assert freshness(TENANT) == (NOON + timedelta(hours=2), 2, 1, 85, 2)
+    assert freshness(TENANT) == (NOON + timedelta(hours=2), 2, 1, 85, 2, 0)
     assert spent_in_windows([Window("b", TENANT, DAY, DAY)]) == {"b": Spent(PICO, 2, NOON + timedelta(hours=2))}
 
 
@@ -252,6 +252,22 @@ def test_freshness_names_the_oldest_event_that_waits(queues):
         assert spent_in_windows([Window("b", TENANT, DAY, DAY)])["b"].data_to == sent
         queues.consume()
         assert freshness(TENANT).data_to == NOON + timedelta(hours=3)
+
+
+def test_an_event_that_was_put_aside_is_not_claimed_to_be_counted(queues):
+    count([usage(1)])
+    queues.send(usage(2))
+    queue = queues.usage["dev"]
+    sent = moment_of(queue.depth().oldest_ms)
+    with time_machine.travel(NOON + timedelta(hours=3)):
+        queue.bury(queue.claim(), "not acknowledged")
+        fresh = freshness(TENANT)
+        assert (fresh.data_to, fresh.set_aside) == (sent, 1)
+        assert spent_in_windows([Window("b", TENANT, DAY, DAY)])["b"].data_to == sent
+        assert queue.redeliver_dead() == 1
+        queues.consume()
+        fresh = freshness(TENANT)
+        assert (fresh.data_to, fresh.set_aside, fresh.requests) == (NOON + timedelta(hours=3), 0, 2)
 
 
 def test_the_revision_changes_with_every_figure_and_only_then():

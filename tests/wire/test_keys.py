@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+import uuid
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,8 +48,25 @@ def test_the_hash_depends_on_the_pepper():
 
 def test_ids():
     assert TENANT_ID.match(short_id("t"))
-    first, second = event_id(), event_id()
-    assert first < second  # made later, sorts later
-    assert 0 <= event_id_ms(second) - event_id_ms(first) < 1000
+    before = time.time_ns() // 1_000_000
+    assert before <= event_id_ms(event_id()) <= time.time_ns() // 1_000_000
     with pytest.raises(ValueError, match="version 7"):
         event_id_ms("6ba7b810-9dad-41d1-80b4-00c04fd430c8")
+
+
+def test_event_ids_are_random_uuids_of_version_7():
+    made = [uuid.UUID(event_id()) for _ in range(2000)]
+    assert {(each.version, each.variant) for each in made} == {(7, uuid.RFC_4122)}
+    assert len({each.int & (2**62 - 1) for each in made}) == 2000
+    seen = 0
+    for each in made:
+        seen |= each.int ^ made[0].int
+    assert seen & (0xFFF << 64 | 2**62 - 1) == 0xFFF << 64 | 2**62 - 1  # every one of the 74 bits varies
+
+
+def test_an_event_id_follows_the_clock_back(monkeypatch):
+    later = event_id()
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_123_000_000)
+    stepped = event_id()
+    assert event_id_ms(stepped) == 1_700_000_000_123
+    assert stepped < later

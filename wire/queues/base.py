@@ -32,12 +32,17 @@ class Message(NamedTuple):
 
 
 class Depth(NamedTuple):
-    """How full a queue is. `oldest_ms` is when the oldest waiting message was sent (Unix ms), 0 when none waits."""
+    """How full a queue is.
+
+    `oldest_ms` is when the oldest message that is not dead was sent (Unix ms), 0 when there is none; `oldest_dead_ms`
+    the same of those that are dead.
+    """
 
     waiting: int
     in_flight: int
     dead: int
     oldest_ms: int
+    oldest_dead_ms: int
 
 
 class Queue(Protocol):
@@ -47,16 +52,19 @@ class Queue(Protocol):
         """Add messages; when this returns they survive the death of the machine."""
 
     def claim(self, most: int | None = None) -> list[Message]:
-        """Take messages, oldest first, hidden from others until the visibility time-out."""
+        """Take messages, those first that wait longest for this delivery, hidden from others until the time-out."""
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
         """Remove messages whose effect is stored."""
 
     def release(self, messages: Sequence[Message], *, delay_seconds: int = 0) -> None:
-        """Hand messages back, to be delivered again after a delay."""
+        """Hand messages back, to be delivered again after a delay. This delivery then does not count."""
 
     def bury(self, messages: Sequence[Message], reason: str) -> None:
-        """Put messages aside as dead at once: they can never be understood."""
+        """Put messages aside as dead at once: they can never be understood, or stored."""
+
+    def redeliver_dead(self) -> int:
+        """Put dead messages back, to be delivered as if for the first time. How many."""
 
     def depth(self) -> Depth:
         """How full the queue is."""

@@ -19,14 +19,17 @@ CREATE TABLE IF NOT EXISTS messages (
     sent_at INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS messages_waiting ON messages (queue, visible_at, id);
-CREATE TABLE IF NOT EXISTS dead (
+CREATE INDEX IF NOT EXISTS messages_by_age ON messages (queue, sent_at);
+CREATE TABLE IF NOT EXISTS dead_messages (
     id INTEGER PRIMARY KEY,
     queue TEXT NOT NULL,
     body BLOB NOT NULL,
     attempts INTEGER NOT NULL,
+    sent_at INTEGER NOT NULL,
     reason TEXT NOT NULL,
     buried_at INTEGER NOT NULL
 );
+CREATE INDEX IF NOT EXISTS dead_messages_by_age ON dead_messages (queue, sent_at);
 """
 
 
@@ -57,7 +60,7 @@ class EmbeddedQueue:
         with immediate(self._db):
             rows = self._db.execute(
                 "UPDATE messages SET attempts = attempts + 1, visible_at = ? WHERE id IN ("
-                "SELECT id FROM messages WHERE queue = ? AND visible_at <= ? ORDER BY id LIMIT ?"
+                "SELECT id FROM messages WHERE queue = ? AND visible_at <= ? ORDER BY visible_at, id LIMIT ?"
                 ") RETURNING id, body, attempts, sent_at",
                 (now + self.limits.visibility_seconds * 1000, self.name, now, most or self.limits.batch),
             ).fetchall()
@@ -78,21 +81,40 @@ class EmbeddedQueue:
     def release(self, messages: Sequence[Message], *, delay_seconds: int = 0) -> None:
         at = _now_ms() + delay_seconds * 1000
         with immediate(self._db):
-            self._db.executemany("UPDATE messages SET visible_at = ? WHERE id = ?", [(at, m.id) for m in messages])
+            self._db.executemany(
+                "UPDATE messages SET visible_at = ?, attempts = max(attempts - 1, 0) WHERE id = ?",
+                [(at, message.id) for message in messages],
+            )
 
     def bury(self, messages: Sequence[Message], reason: str) -> None:
         with immediate(self._db):
             self._bury([message.id for message in messages], reason)
 
+    def redeliver_dead(self) -> int:
+        with immediate(self._db):
+            found = self._db.execute(
+                "INSERT INTO messages (queue, body, visible_at, sent_at)"
+                " SELECT queue, body, ?, sent_at FROM dead_messages WHERE queue = ? ORDER BY id",
+                (_now_ms(), self.name),
+            ).rowcount
+            self._db.execute("DELETE FROM dead_messages WHERE queue = ?", (self.name,))
+        return found
+
     def depth(self) -> Depth:
+        """In one statement, so that a message which is buried or redelivered meanwhile is seen in one place.
+
+        Each part reads an index only: bodies are long, and the backlog may be too.
+        """
         now = _now_ms()
-        waiting, in_flight, oldest = self._db.execute(
-            "SELECT count(*) FILTER (WHERE visible_at <= ?), count(*) FILTER (WHERE visible_at > ?),"
-            " coalesce(min(sent_at), 0) FROM messages WHERE queue = ?",
-            (now, now, self.name),
+        row = self._db.execute(
+            "SELECT (SELECT count(*) FROM messages WHERE queue = :queue AND visible_at <= :now),"
+            " (SELECT count(*) FROM messages WHERE queue = :queue AND visible_at > :now),"
+            " (SELECT count(*) FROM dead_messages WHERE queue = :queue),"
+            " (SELECT coalesce(min(sent_at), 0) FROM messages WHERE queue = :queue),"
+            " (SELECT coalesce(min(sent_at), 0) FROM dead_messages WHERE queue = :queue)",
+            {"queue": self.name, "now": now},
         ).fetchone()
-        (dead,) = self._db.execute("SELECT count(*) FROM dead WHERE queue = ?", (self.name,)).fetchone()
-        return Depth(waiting, in_flight, dead, oldest)
+        return Depth(*row)
 
     def close(self) -> None:
         self._db.close()
@@ -100,8 +122,8 @@ class EmbeddedQueue:
     def _bury(self, ids: list[int], reason: str) -> None:
         now = _now_ms()
         self._db.executemany(
-            "INSERT OR IGNORE INTO dead (id, queue, body, attempts, reason, buried_at)"
-            " SELECT id, queue, body, attempts, ?, ? FROM messages WHERE id = ?",
+            "INSERT OR IGNORE INTO dead_messages (id, queue, body, attempts, sent_at, reason, buried_at)"
+            " SELECT id, queue, body, attempts, sent_at, ?, ? FROM messages WHERE id = ?",
             [(reason, now, each) for each in ids],
         )
         self._db.executemany("DELETE FROM messages WHERE id = ?", [(each,) for each in ids])

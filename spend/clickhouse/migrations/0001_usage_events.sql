@@ -1,5 +1,6 @@
 -- One row an event: of several with one event_id the highest rev counts, so a delivery that is repeated changes nothing.
 -- ts, tenant_id and key_id of an event_id never change. Read with FINAL.
+-- Queues forget an event once it is inserted, so by then it must have reached the disk.
 CREATE TABLE IF NOT EXISTS {database}.usage_events (
     event_id UUID COMMENT 'UUIDv7 of the arrival at the gateway',
     rev UInt32 COMMENT 'raised by re-rating only; the highest counts',
@@ -43,3 +44,4 @@ CREATE TABLE IF NOT EXISTS {database}.usage_events (
 ) ENGINE = ReplacingMergeTree(rev)
 PARTITION BY toYYYYMM(ts)
 ORDER BY (tenant_id, toStartOfHour(ts), key_id, event_id)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1

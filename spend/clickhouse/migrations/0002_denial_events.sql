@@ -1,4 +1,5 @@
 -- One row a refused call. tenant_id is empty when the key was not known. Read with FINAL.
+-- Queues forget an event once it is inserted, so by then it must have reached the disk.
 CREATE TABLE IF NOT EXISTS {database}.denial_events (
     event_id UUID,
     ts DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
@@ -17,3 +18,4 @@ CREATE TABLE IF NOT EXISTS {database}.denial_events (
 ) ENGINE = ReplacingMergeTree(ingested_at)
 PARTITION BY toYYYYMM(ts)
 ORDER BY (tenant_id, toStartOfHour(ts), key_id, event_id)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1

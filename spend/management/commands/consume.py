@@ -1,15 +1,17 @@
-"""`manage.py consume usage|denials`: a consumer, until SIGTERM."""
+"""`manage.py consume usage|denials`: a consumer, until SIGTERM. With `--redeliver-dead` it only puts events back."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from spend.consumer import Consumer, DenialConsumer, UsageConsumer
-from wire.queues.base import DENIALS, USAGE
+from wire.display import counted
+from wire.queues.base import DENIALS, USAGE, Queue
 
 KINDS: dict[str, tuple[str, type[Consumer]]] = {"usage": (USAGE, UsageConsumer), "denials": (DENIALS, DenialConsumer)}
 
@@ -20,6 +22,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("kind", choices=sorted(KINDS))
         parser.add_argument("--env", action="append", help="an environment (may be repeated); all when left out")
+        parser.add_argument(
+            "--redeliver-dead",
+            action="store_true",
+            help="put events that were set aside back into their queues for the running consumers, and end",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         environments = options["env"] or settings.SPENDOPS.environments
@@ -30,11 +37,21 @@ class Command(BaseCommand):
                 )
         kind, consumer_of = KINDS[options["kind"]]
         queues = {name: settings.SPENDOPS.open_queue(kind, name) for name in environments}
-        consumer = consumer_of(queues)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: consumer.stop())
         try:
-            consumer.run()
+            if options["redeliver_dead"]:
+                self._redeliver(queues)
+            else:
+                self._consume(consumer_of(queues))
         finally:
             for queue in queues.values():
                 queue.close()
+
+    def _redeliver(self, queues: Mapping[str, Queue]) -> None:
+        for env, queue in queues.items():
+            self.stdout.write(f"{env}: {counted(queue.redeliver_dead(), 'event')} put back.")
+
+    @staticmethod
+    def _consume(consumer: Consumer) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: consumer.stop())
+        consumer.run()
