@@ -216,21 +216,29 @@ def test_a_reader_and_a_provider_that_stall_are_not_waited_for(make_gateway, pro
     assert (event.status, event.units["input"]) == (Status.INTERRUPTED, 100)
 
 
-def test_a_chunk_that_is_none_ends_a_stream_and_patience_with_whole_answers_is_another(make_gateway, provider):
-    gateway = make_gateway(
+@pytest.fixture
+def impatient(make_gateway, provider):
+    """A gateway before the replaying provider, whose streams may stall for a second."""
+    return make_gateway(
         SPENDOPS_PROVIDER_OPENAI_BASE_URL=provider.url,
         SPENDOPS_PROVIDER_OPENAI_API_KEY="sk-x",
         SPENDOPS_UPSTREAM_IDLE_SECONDS="1",
     ).start()
-    streaming, patient = gateway.issue(), gateway.issue()
+
+
+def test_a_chunk_that_is_none_ends_a_stream(impatient, provider):
+    key = impatient.issue()
     provider.streams(chunk("x" * 80), end=b"", garbage=b"no length\r\nat all\r\n")
-    assert "upstream_" in streaming.chat("z" * 400, stream=True).text
-    event = gateway.one_event(streaming)
+    assert "upstream_" in key.chat("z" * 400, stream=True).text
+    event = impatient.one_event(key)
     assert (event.status, event.units) == (Status.INTERRUPTED, {"requests": 1, "input": 100, "output": 20})
 
-    whole = patient.chat("z", {"x-sandbox-fault": "delay=2"}, model="mistral/mistral-small-latest")
-    assert whole.status_code == 200  # a plain answer may take its total time, however long nothing comes
-    assert gateway.one_event(patient).status is Status.OK
+
+def test_a_plain_answer_may_take_longer_than_a_stream_may_stall(impatient):
+    key = impatient.issue()
+    answer = key.chat("z", {"x-sandbox-fault": "delay=2"}, model="mistral/mistral-small-latest")
+    assert answer.status_code == 200
+    assert impatient.one_event(key).status is Status.OK
 
 
 # -- the splitter, by itself -------------------------------------------------------------------------------------------
