@@ -11,7 +11,6 @@ from django.http.response import HttpResponseBase
 _OFF = (
     "accelerometer",
     "autoplay",
-    "bluetooth",
     "camera",
     "display-capture",
     "encrypted-media",

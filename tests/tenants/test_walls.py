@@ -25,6 +25,7 @@ OUTSIDE = {
     "changes_auditevent": "one chain for the installation; what a tenant is shown of it is filtered by its reader",
     "publishing_kventry": "the publisher's ledger of all documents, those that tenants share included",
     "spend_dirtyday": "marks of the consumers' recounts, which no page shows",
+    "spend_countedzone": "the zone that a consumer counts each tenant's days in, which no page shows",
 }
 
 
