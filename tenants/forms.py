@@ -226,7 +226,8 @@ def _in_days(days: int, zone: ZoneInfo) -> date:
 
 
 def _end_of(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(23, 59, 59), zone).astimezone(UTC)
+    within_calendar = min(day, date.max.replace(year=date.max.year - 1))  # the last day has no UTC in every zone
+    return datetime.combine(within_calendar, time(23, 59, 59), zone).astimezone(UTC)
 
 
 def _lines(text: str) -> list[str]:

@@ -95,12 +95,23 @@ def clean_environment(name: str, *, known: Iterable[str]) -> str:
     return name
 
 
+EXPIRY_MOST_YEARS = 50
+
+
 def clean_expiry(expires_at: datetime | None, *, now: datetime) -> datetime | None:
     """A moment in the future, with its zone; None for never."""
     if expires_at is None:
         return None
     if expires_at.tzinfo is None:
         raise ValueError("The expiry needs a time zone.")
+    if (
+        expires_at.year > now.year + EXPIRY_MOST_YEARS
+    ):  # by the year: the calendar's last days have no UTC in every zone
+        raise InvalidSettingError(
+            f"The expiry lies more than {EXPIRY_MOST_YEARS} years ahead: choose an earlier day, or leave it empty for "
+            "a key that does not expire.",
+            field="expires_at",
+        )
     if expires_at <= now:
         raise InvalidSettingError(
             "The expiry lies in the past: choose a later moment, or leave it empty for a key that does not expire.",

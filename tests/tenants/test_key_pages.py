@@ -222,6 +222,7 @@ def test_policy_and_expiry_are_taken_from_the_form(admin_client):
         ({"env": "staging"}, "Select a valid choice"),
         ({"expires_on": "soon"}, "Write a date like 2027-06-30."),
         ({"expires_on": "2020-01-01"}, "The expiry lies in the past"),
+        ({"expires_on": "9999-12-31"}, "more than 50 years ahead"),
         ({"allowed_models": "gpt 4o"}, "cannot be a model's name"),
         ({"denied_models": "modèle"}, "cannot be a model's name"),
     ],

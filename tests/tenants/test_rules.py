@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -92,6 +93,8 @@ def test_an_expiry_lies_in_the_future_or_is_absent():
     for past in (NOW, NOW - timedelta(days=1)):
         with pytest.raises(InvalidSettingError, match="in the past"):
             rules.clean_expiry(past, now=NOW)
+    with pytest.raises(InvalidSettingError, match="50 years ahead"):
+        rules.clean_expiry(datetime.max.replace(tzinfo=ZoneInfo("America/New_York")), now=NOW)
     with pytest.raises(ValueError, match="time zone"):
         rules.clean_expiry(datetime(2027, 1, 1), now=NOW)  # noqa: DTZ001 - that it has none is the point
 
