@@ -6,10 +6,12 @@ from typing import Any, cast
 
 from django import forms
 from django.conf import settings
+from django.http import QueryDict
 
 from budgets.actions import Settings
 from budgets.models import Budget
 from budgets.rules import NAME_LONGEST
+from tenants.errors import RefusedError
 from tenants.forms import ActionForm
 from wire.display import usd_exact
 
@@ -60,6 +62,21 @@ class BudgetForm(ActionForm):
         super().__init__(*args, **kwargs)
         envs = cast(forms.MultipleChoiceField, self.fields["envs"])
         envs.choices = [(name, name) for name in settings.SPENDOPS.environments]
+
+    def reopen(self, budget: Budget, error: RefusedError) -> None:
+        """Somebody else changed the budget: keep what was typed, say what stands there now, let it be sent again."""
+        self.refuse(error)
+        for name, now in initial_of(budget).items():
+            typed = self[name].value()
+            if name == "version":
+                data = cast(QueryDict, self.data).copy()
+                data[self.add_prefix(name)] = str(now)
+                self.data = data
+            elif name == "envs":
+                if set(typed or []) != set(now):
+                    self.add_error(name, f"It says now: {', '.join(now) or 'all of them'}.")
+            elif str(typed) != str(now):
+                self.add_error(name, f"It says now: {now}.")
 
     def wanted(self) -> Settings:
         """What the actions are told."""

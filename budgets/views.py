@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from access.step_up import step_up_required
 from budgets.actions import archive_budget, change_budget, create_budget
 from budgets.charts import against_limit
+from budgets.errors import StaleBudgetError
 from budgets.forms import BudgetForm, initial_of
 from budgets.gates import budget_for
 from budgets.models import Budget
@@ -87,6 +88,9 @@ def edit(request: HttpRequest, budget_id: str) -> HttpResponse:
     """The form of a budget that is there. A passkey confirms exactly these fields."""
     request = cast(TenantRequest, request)
     budget = budget_for(request, budget_id)
+    if budget.status == Budget.Status.ARCHIVED:
+        messages.error(request, f"“{budget.name}” is archived and cannot be changed: set a new budget instead.")
+        return redirect("budgets:budget", budget.id)
     form = BudgetForm(request.POST or None, initial=initial_of(budget))
     if request.method == "POST" and form.is_valid():
         try:
@@ -97,6 +101,9 @@ def edit(request: HttpRequest, budget_id: str) -> HttpResponse:
                 version=form.cleaned_data["version"],
                 by=request.actor,
             )
+        except StaleBudgetError as error:
+            budget = budget_for(request, budget_id)
+            form.reopen(budget, error)
         except RefusedError as error:
             form.refuse(error)
         else:

@@ -109,8 +109,23 @@ def test_a_form_that_is_older_than_the_budget_is_refused(admin_client, used_up):
     admin_client.confirmed_post(path, FORM | {"amount": "100", "version": "1"})
     answer = admin_client.confirmed_post(path, FORM | {"amount": "5", "version": "1"})
     assert answer.status_code == 422
-    assert "changed after you opened it" in answer.content.decode()
+    page = answer.content.decode()
+    assert "changed after you opened it" in page
+    assert "It says now: 100.00." in page
     assert only_budget().amount_micro == 100_000_000
+    form = answer.context["form"]
+    assert form["amount"].value() == "5"
+    # having seen what stands there, the person may send it again
+    assert form["version"].value() == "2"
+    assert admin_client.confirmed_post(path, FORM | {"amount": "5", "version": "2"}).status_code == 302
+    assert only_budget().amount_micro == 5_000_000
+
+
+def test_an_archived_budget_offers_no_form(admin_client, used_up):
+    admin_client.confirmed_post(reverse("budgets:archive", args=[used_up.id]), {})
+    answer = admin_client.get(reverse("budgets:edit", args=[used_up.id]))
+    assert answer["Location"] == reverse("budgets:budget", args=[used_up.id])
+    assert "is archived and cannot be changed" in admin_client.get(answer["Location"]).content.decode()
 
 
 def test_archiving_needs_a_passkey_and_lifts_the_block(admin_client, used_up):
