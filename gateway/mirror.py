@@ -15,7 +15,7 @@ from typing import Protocol
 
 import structlog
 
-from wire.kv.base import KV
+from wire.kv.base import ReadableKV
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ class Reader(Protocol):
 class Mirror:
     """Polls one namespace and hands changed documents to readers."""
 
-    def __init__(self, open_kv: Callable[[], KV], readers: Iterable[Reader]) -> None:
+    def __init__(self, open_kv: Callable[[], ReadableKV], readers: Iterable[Reader]) -> None:
         self._open_kv = open_kv
         self._kv = open_kv()
         self._readers = tuple(readers)

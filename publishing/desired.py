@@ -66,6 +66,7 @@ def _desire(document: Document, *, why: int) -> None:
             return
         KvEntry.objects.create(
             env=document.env,
+            store=settings.SPENDOPS.stores[document.env][0].id,
             key=document.key,
             tenant_id=document.tenant_id,
             rev=1,

@@ -40,6 +40,12 @@ class Tenant(models.Model):
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.ACTIVE)
     currency = models.CharField(max_length=3, default="USD")
     time_zone = models.CharField(max_length=64, default="UTC")  # an IANA name: the tenant's days and budget periods
+    billing_day = models.PositiveSmallIntegerField(default=1)  # 1 to 28: the day of the month that a bill begins with
+    tags = models.JSONField(default=dict, blank=True)
+    keys_most = models.PositiveIntegerField(null=True, blank=True)  # quota of keys that are not revoked; None: no quota
+    projects_most = models.PositiveIntegerField(null=True, blank=True)  # of projects that are not archived
+    keys_living = models.PositiveIntegerField(default=0)  # keys not revoked, so that a quota needs no count of them all
+    version = models.PositiveIntegerField(default=1)  # raised by each edit: of two at once, the second is told
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -49,9 +55,19 @@ class Tenant(models.Model):
 class Project(models.Model):
     """A piece of work inside a tenant: what keys and spend are grouped by."""
 
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        SUSPENDED = "suspended"
+        ARCHIVED = "archived"
+
     id = models.CharField(primary_key=True, max_length=32, default=new_project_id, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     name = models.CharField(max_length=120)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.ACTIVE)
+    tags = models.JSONField(default=dict, blank=True)
+    keys_most = models.PositiveIntegerField(null=True, blank=True)  # quota of keys that are not revoked
+    keys_living = models.PositiveIntegerField(default=0)
+    version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TenantManager()
@@ -78,13 +94,23 @@ class ApiKey(models.Model):
     env = models.CharField(max_length=16)
     hash = models.CharField(max_length=64, unique=True)
     pepper_version = models.PositiveSmallIntegerField()
-    last_four = models.CharField(max_length=4)
+    last_four = models.CharField(max_length=4, blank=True)  # "" for a key that was taken over by its hash
+    taken_over = models.BooleanField(default=False)  # a key of another system, of which only the SHA-256 was given
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.ACTIVE)
+    not_before = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     allowed_models = models.JSONField(default=list, blank=True)
     denied_models = models.JSONField(default=list, blank=True)
     allowed_providers = models.JSONField(default=list, blank=True)
     denied_providers = models.JSONField(default=list, blank=True)
+    networks = models.JSONField(default=list, blank=True)  # CIDR blocks that calls may come from; none: anywhere
+    tier = models.CharField(max_length=16, blank=True)  # bulk, standard or frontier; "" as the caller asks
+    rpm = models.PositiveIntegerField(default=0)  # requests a minute; 0: no limit
+    tpm = models.PositiveBigIntegerField(default=0)  # tokens a minute
+    concurrency = models.PositiveIntegerField(default=0)  # calls at the same time
+    tags = models.JSONField(default=dict, blank=True)  # put on every usage event of the key
+    version = models.PositiveIntegerField(default=1)  # raised by each edit: of two at once, the second is told
+    last_used_at = models.DateTimeField(null=True, blank=True)  # to the minute
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=64)
     owner_id = models.CharField(max_length=32, blank=True)  # the user whose key it is; who sees its usage, too
@@ -96,7 +122,11 @@ class ApiKey(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "issue_token"], name="key_once_per_issue_token")]
-        indexes = [models.Index(fields=["tenant", "-created_at", "-id"], name="key_by_tenant")]
+        indexes = [
+            models.Index(fields=["tenant", "-created_at", "-id"], name="key_by_tenant"),
+            models.Index(fields=["tenant", "project", "-created_at"], name="key_by_project"),
+            models.Index(fields=["tenant", "expires_at"], name="key_by_expiry"),
+        ]
 
     def __str__(self) -> str:
         return self.name

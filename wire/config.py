@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wire.env import Env, SettingError
-from wire.kv.base import KV
-from wire.kv.embedded import EmbeddedKV
+from wire.kv.base import ReadableKV
+from wire.kv.stores import Store, stores_of
 from wire.queues.base import Limits, Queue, queue_name
 from wire.queues.embedded import EmbeddedQueue
 
@@ -30,6 +30,7 @@ class Config:
     data: Path
     production: bool
     environments: tuple[str, ...]
+    stores: dict[str, tuple[Store, ...]]  # by environment, see `wire.kv.stores`
     peppers: dict[int, bytes] = field(repr=False)  # by version; keys hashed under any of them are valid
     limits: Limits
 
@@ -45,12 +46,12 @@ class Config:
                 raise SettingError(
                     f"SPENDOPS_ENVIRONMENTS has {name!r}: an environment's name is 2 to 16 lower-case letters."
                 )
-        env.choice("SPENDOPS_KV", "embedded", {"embedded"})
         env.choice("SPENDOPS_QUEUES", "embedded", {"embedded"})
         return cls(
             data=data,
             production=production,
             environments=environments,
+            stores=stores_of(env, environments, data=data, production=production),
             peppers=_peppers(env, data, production=production),
             limits=Limits(
                 batch=env.number("SPENDOPS_QUEUE_BATCH", Limits().batch, least=1, most=100_000),
@@ -71,9 +72,17 @@ class Config:
         """The newest pepper."""
         return self.peppers[self.pepper_version]
 
-    def open_kv(self, environment: str) -> KV:
-        """Open an environment's KV namespace."""
-        return EmbeddedKV(self._folder(environment) / "kv.sqlite3")
+    def open_kv(self, environment: str) -> ReadableKV:
+        """Open the KV namespace that an environment's gateways read. Raises SettingError when they can read none."""
+        self._folder(environment)
+        store = next((store for store in self.stores[environment] if store.readable), None)
+        if store is None:
+            named = ", ".join(store.id for store in self.stores[environment])
+            raise SettingError(
+                f"No gateway can read the stores of {environment} ({named}): "
+                f"name a Redis or the embedded store in SPENDOPS_KV_{environment.upper()} beside them."
+            )
+        return store.open_readable()
 
     def open_queue(self, kind: str, environment: str) -> Queue:
         """Open one of an environment's queues (`wire.queues.base.USAGE`, `DENIALS`)."""

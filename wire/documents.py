@@ -68,6 +68,7 @@ class KeyPolicy(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     tpm: int = 0
     concurrency: int = 0
     tags: dict[str, str] = {}
+    networks: tuple[str, ...] = ()  # CIDR blocks that calls may come from; none = from anywhere
     budgets: tuple[str, ...] = ()
     block: Block | None = None
     pricing: KeyPricing = KeyPricing()

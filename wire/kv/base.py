@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -25,12 +25,19 @@ class Outcome(StrEnum):
 
 
 class Entry(NamedTuple):
-    """What a store holds under a key. `body` is None for a deletion that is remembered."""
+    """What a store holds under a key. `body` is None for a deletion that is remembered, which has no digest either,
+    and in listings of stores that list without bodies.
+    """
 
     key: str
     rev: int
     digest: str
     body: bytes | None
+
+    @property
+    def deleted(self) -> bool:
+        """Whether this only remembers that a document was deleted."""
+        return not self.digest
 
 
 class Page(NamedTuple):
@@ -47,8 +54,31 @@ class Changes(NamedTuple):
     mark: int
 
 
+class StoreUnavailableError(Exception):
+    """The store did not answer, or asked to be left alone: whether it took a write is not known. It concerns the whole
+    namespace. `retry_after` is in seconds, 0 when the store named no time.
+    """
+
+    def __init__(self, message: str, *, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class StoreRefusedError(Exception):
+    """The store will have nothing from us until somebody corrects the configuration, such as a token that ended."""
+
+
+class DocumentRefusedError(Exception):
+    """The store will never take what was sent, such as a document that is too large. Of several writes that were sent
+    at once, at least one is to blame; none was applied, or it is not known which.
+    """
+
+
 class KV(Protocol):
-    """One namespace. Not shared between threads: each opens its own."""
+    """One namespace, as publishing sees it. Not shared between threads: each opens its own.
+
+    Every method raises StoreUnavailableError or StoreRefusedError; `write` and `add` also DocumentRefusedError.
+    """
 
     def get(self, key: str) -> bytes | None:
         """The body under a key, or None when there is none."""
@@ -57,19 +87,32 @@ class KV(Protocol):
         """The body with its rev and digest; a remembered deletion has no body."""
 
     def write(self, writes: Sequence[Write]) -> list[Outcome]:
-        """Apply writes in one go. An older rev never replaces a newer one, nor revives a deleted document."""
+        """Apply writes. An older rev never replaces a newer one, nor revives a deleted document; a store without
+        compare-and-set applies all, and reconciling finds what it did wrong.
+        """
 
     def add(self, key: str, body: bytes) -> bool:
         """Write a document only if the key is free. Returns whether it was written."""
 
     def list(self, prefix: str, *, after: str = "", most: int = 1000) -> Page:
-        """Entries whose key begins with a prefix, in the order of their keys, deletions included."""
+        """Entries whose key begins with a prefix, in the order of their keys; remembered deletions included."""
+
+    def close(self) -> None:
+        """Give the store's resources back."""
+
+
+class ReadableKV(KV, Protocol):
+    """A namespace that a gateway reads: it also tells what changed."""
 
     def changes(self, mark: int) -> Changes:
         """What changed since a mark; from mark 0, everything. Cheap when nothing did."""
 
-    def close(self) -> None:
-        """Give the store's resources back."""
+    def listen(self, wake: Callable[[], None]) -> bool:
+        """Call `wake`, from any thread, at each change from here on until `close()`.
+
+        False when the store cannot tell by itself: then `changes` is to be asked every few milliseconds. A listener
+        may miss a change while its connection is down, so `changes` is to be asked now and then in any case.
+        """
 
 
 def digest_of(body: bytes | None) -> str:
