@@ -12,7 +12,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from access.step_up import step_up_required
 from changes.models import OutboxRow
-from publishing import actions, queries
+from publishing import queries
+from publishing.actions import retry
 from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs
 
@@ -42,7 +43,7 @@ def retry_entry(request: HttpRequest, entry_id: int) -> HttpResponse:
     entry = entries.filter(pk=entry_id).first()
     if entry is None:
         raise Http404("There is nothing at this address.")
-    actions.retry_entry(entry=entry, by=request.actor)
+    retry.retry_entry(entry=entry, by=request.actor)
     messages.success(request, f"{entry.key} is sent again.")
     return redirect("publishing:ledger")
 
@@ -56,6 +57,6 @@ def retry_object(request: HttpRequest, row_id: int) -> HttpResponse:
     row = OutboxRow.objects.filter(pk=row_id).exclude(error="").first() if request.platform_admin else None
     if row is None:
         raise Http404("There is nothing at this address.")
-    actions.retry_object(row=row, by=request.actor)
+    retry.retry_object(row=row, by=request.actor)
     messages.success(request, f"{row.topic} {row.object_id} is rendered again.")
     return redirect("publishing:ledger")

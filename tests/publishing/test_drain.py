@@ -9,7 +9,7 @@ import time_machine
 from django.utils import timezone
 
 from publishing import leases
-from publishing.actions import retry_entry
+from publishing.actions.retry import retry_entry
 from publishing.backoff import delay
 from publishing.models import KvEntry
 from tenants.actions.keys import disable_key, enable_key, revoke_key

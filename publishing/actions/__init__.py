@@ -1,0 +1,1 @@
+"""Writes of the ledger: what people ask for, each in its own file."""
