@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from bench._measures import baseline, line, quantile, until
 
 CALLS = 300
 CONCURRENT, SECONDS = 16, 5.0
@@ -49,11 +50,11 @@ def _measure(tenant: str, key: str) -> Iterator[dict[str, Any]]:
     through = asyncio.run(_one_by_one(gateway, key))
     direct = asyncio.run(_one_by_one(sandbox, key))
     for share, name in ((0.5, "p50"), (0.99, "p99")):
-        added = _quantile(through, share) - _quantile(direct, share)
-        baseline = _baseline("the same calls sent straight to the sandbox", _quantile(direct, share) * 1000)
-        yield _line(f"plain_added_{name}_ms_c1", added * 1000, "ms", baseline)
+        added = quantile(through, share) - quantile(direct, share)
+        compared = baseline("the same calls sent straight to the sandbox", quantile(direct, share) * 1000)
+        yield line(f"plain_added_{name}_ms_c1", added * 1000, "ms", compared)
     rate, plain = asyncio.run(_at_once(gateway, key)), asyncio.run(_at_once(sandbox, key))
-    yield _line("plain_rps_c16", rate, "1/s", _baseline("straight to the sandbox", plain))
+    yield line("plain_rps_c16", rate, "1/s", baseline("straight to the sandbox", plain))
     yield from _seen(tenant, gateway, key)
     yield from _revocations(tenant, gateway)
 
@@ -104,10 +105,10 @@ def _seen(tenant: str, gateway: str, key: str) -> Iterator[dict[str, Any]]:
         answer = httpx.post(gateway, json=BODY, headers={"authorization": f"Bearer {key}"}, timeout=30)
         calls.append(time.perf_counter() - started)
         event = answer.headers["x-spendops-event"]
-        times.append(_until(lambda event=event: request_by_id(tenant, event) is not None))
-    baseline = _baseline("the call itself, p50", _quantile(calls, 0.5))
-    yield _line("call_to_clickhouse_p50_s", _quantile(times, 0.5), "s", baseline)
-    yield _line("call_to_clickhouse_max_s", max(times), "s", baseline)
+        times.append(until(lambda event=event: request_by_id(tenant, event) is not None))
+    compared = baseline("the call itself, p50", quantile(calls, 0.5))
+    yield line("call_to_clickhouse_p50_s", quantile(times, 0.5), "s", compared)
+    yield line("call_to_clickhouse_max_s", max(times), "s", compared)
 
 
 def _revocations(tenant: str, gateway: str) -> Iterator[dict[str, Any]]:
@@ -131,30 +132,9 @@ def _revocations(tenant: str, gateway: str) -> Iterator[dict[str, Any]]:
             owner = Tenant.objects.get(id=tenant)
             project = Project.objects.first()
             issued = issue_key(tenant=owner, project=project, name=f"bench {number}", env="dev", by=by)
-            known.append(_until(lambda issued=issued: status(issued.text) == 200))
+            known.append(until(lambda issued=issued: status(issued.text) == 200))
             revoke_key(key=issued.key, by=by)
-            times.append(_until(lambda issued=issued: status(issued.text) == 401))
-    baseline = _baseline("a new key until it is known, p50", _quantile(known, 0.5))
-    yield _line("revocation_p50_s", _quantile(times, 0.5), "s", baseline)
-    yield _line("revocation_max_s", max(times), "s", baseline)
-
-
-def _until(condition: Callable[[], bool], seconds: float = 30) -> float:
-    started = time.perf_counter()
-    while not condition():
-        if time.perf_counter() - started > seconds:
-            raise TimeoutError("what was waited for did not happen")
-        time.sleep(0.002)
-    return time.perf_counter() - started
-
-
-def _quantile(values: list[float], share: float) -> float:
-    return statistics.quantiles(sorted(values), n=100, method="inclusive")[round(share * 100) - 1]
-
-
-def _baseline(name: str, value: float) -> dict[str, Any]:
-    return {"name": name, "value": round(value, 4)}
-
-
-def _line(metric: str, value: float, unit: str, baseline: dict[str, Any]) -> dict[str, Any]:
-    return {"metric": metric, "value": round(value, 4), "unit": unit, "baseline": baseline}
+            times.append(until(lambda issued=issued: status(issued.text) == 401))
+    compared = baseline("a new key until it is known, p50", quantile(known, 0.5))
+    yield line("revocation_p50_s", quantile(times, 0.5), "s", compared)
+    yield line("revocation_max_s", max(times), "s", compared)
