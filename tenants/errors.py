@@ -34,3 +34,11 @@ class AlreadyIssuedError(RefusedError):
 
 class StatusError(RefusedError):
     """A change that the object's status does not allow, such as enabling a revoked key."""
+
+
+class StaleError(RefusedError):
+    """Somebody else changed the object after it was read. The message says who, and what stands there now."""
+
+
+class QuotaError(RefusedError):
+    """There are as many keys or projects as there may be. The message says how many, and whom to ask."""

@@ -13,6 +13,8 @@ from django.utils import timezone
 
 from changes.actor import Actor
 from changes.record import Publish, Topic, record
+from tenants.actions.quotas import give_back, take_key
+from tenants.actions.standing import hold_open
 from tenants.errors import AlreadyIssuedError, InvalidSettingError, StatusError
 from tenants.models import ApiKey, Project, Tenant
 from tenants.queries import users_in
@@ -56,8 +58,6 @@ def issue_key(
         raise InvalidSettingError(
             "This project belongs to another tenant: choose one of this tenant's.", field="project"
         )
-    if tenant.status == Tenant.Status.ARCHIVED:
-        raise StatusError(f"The tenant “{tenant.name}” is archived, so no key can be issued for it.")
     if owner and owner not in {member.pk for member in users_in(tenant)}:
         raise InvalidSettingError("The owner is no member of this tenant: choose one of its members.", field="owner")
     env = clean_environment(env, known=settings.SPENDOPS.environments)
@@ -80,6 +80,7 @@ def issue_key(
     )
     with transaction.atomic(), tenant_scope(tenant.id):
         _insert(key)
+        take_key(tenant.id, project.id)
         _record("api_key.issued", key, by=by, after=_described(key))
     return IssuedKey(key, made.text)
 
@@ -123,6 +124,7 @@ def rotate_key(*, key: ApiKey, grace: timedelta, by: Actor) -> IssuedKey:
             **{name: getattr(old, name) for name in _TAKEN_OVER},
         )
         new.save(force_insert=True)
+        take_key(old.tenant_id, old.project_id)
         before = _ending(old)
         old.replaced_by = new.id
         old.expires_at = min(old.expires_at or now + grace, now + grace)
@@ -180,6 +182,7 @@ def revoke_key(*, key: ApiKey, by: Actor) -> ApiKey:
         key.status = ApiKey.Status.REVOKED
         key.revoked_at = timezone.now()
         key.save(update_fields=["status", "revoked_at"])
+        give_back(key.tenant_id, key.project_id)
         _record(
             "api_key.revoked",
             key,
@@ -199,6 +202,8 @@ def _set_status(key: ApiKey, status: ApiKey.Status, *, kind: str, by: Actor) -> 
             raise StatusError(f"The key “{key.name}” is revoked for ever: issue a new one.")
         if before == status:
             return key
+        if status == ApiKey.Status.ACTIVE:  # taking access away is always possible
+            hold_open(key.tenant_id)
         key.status = status
         key.save(update_fields=["status"])
         _record(kind, key, by=by, before={"status": before}, after={"status": status})

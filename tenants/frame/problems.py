@@ -14,7 +14,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import Field
 
 from access.problems import problem
-from tenants.errors import AlreadyIssuedError, NameTakenError, RefusedError, StatusError
+from tenants.errors import AlreadyIssuedError, NameTakenError, QuotaError, RefusedError, StaleError, StatusError
 
 log = structlog.get_logger(__name__)
 
@@ -111,9 +111,15 @@ def _field_problem(loc: Sequence[Any], message: str) -> dict[str, str]:
 
 
 def _refused(request: HttpRequest, error: Any) -> HttpResponse:
-    conflict = isinstance(error, AlreadyIssuedError | NameTakenError | StatusError)
+    conflict = isinstance(error, AlreadyIssuedError | NameTakenError | StatusError | StaleError | QuotaError)
+    code = next(
+        (code for kind, code in _CODES.items() if isinstance(error, kind)), "conflict" if conflict else "refused"
+    )
     errors = [{"location": "body", "field": error.field, "detail": error.message}] if error.field else []
-    return answer(409 if conflict else 422, "conflict" if conflict else "refused", error.message, errors=errors)
+    return answer(409 if conflict else 422, code, error.message, errors=errors)
+
+
+_CODES = {StaleError: "stale", QuotaError: "quota_used_up"}
 
 
 def _unforeseen(request: HttpRequest, error: Any) -> HttpResponse:
