@@ -48,10 +48,15 @@ class Page(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """The keys that changed since a mark, and the mark to ask from next time."""
+    """The keys that changed since a mark, and the mark to ask from next time.
+
+    Marks compare within one `epoch`: a store that was emptied, or replaced by another, has another one. A mark below
+    the one that was asked from says that the store was set back, as by a restore: what changed is not known then.
+    """
 
     keys: list[str]
     mark: int
+    epoch: str = ""
 
 
 class StoreUnavailableError(Exception):
@@ -103,6 +108,11 @@ class KV(Protocol):
 
 class ReadableKV(KV, Protocol):
     """A namespace that a gateway reads: it also tells what changed."""
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """The entries of up to a few thousand keys in one round trip, remembered deletions included; a key that the
+        store knows nothing of is absent.
+        """
 
     def changes(self, mark: int) -> Changes:
         """What changed since a mark; from mark 0, everything. Cheap when nothing did."""

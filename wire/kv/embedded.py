@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wire.kv.base import Changes, Entry, Outcome, Page, Write, digest_of
+from wire.kv.base import Changes, Entry, Outcome, Page, StoreUnavailableError, Write, digest_of
 from wire.sqlite import immediate, open_database
 
 _SCHEMA = """
@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS entries (
     seq INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS entries_by_seq ON entries (seq);
+CREATE TABLE IF NOT EXISTS epoch (id TEXT NOT NULL);
 """
 
 _NEXT_SEQ = "(SELECT coalesce(max(seq), 0) + 1 FROM entries)"
@@ -33,11 +34,17 @@ _ADD = (
 )
 
 
+_VARIABLES = 500  # of one statement
+
+
 class EmbeddedKV:
     """A namespace in an SQLite file. Readers in other processes see a write after it is committed (under 1 ms)."""
 
     def __init__(self, path: Path) -> None:
         self._db = open_database(path, schema=_SCHEMA, durable=True)
+        self._path = path
+        self._file = path.stat().st_ino
+        self._epoch = self._epoch_of_file()
         self._quiet: tuple[int, int] | None = None  # the version and mark after which nothing had changed
 
     def get(self, key: str) -> bytes | None:
@@ -74,14 +81,40 @@ class EmbeddedKV:
         entries = [Entry(*row) for row in rows]
         return Page(entries, entries[-1].key if len(entries) == most else "")
 
+    def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
+        found: dict[str, Entry] = {}
+        for start in range(0, len(keys), _VARIABLES):
+            part = keys[start : start + _VARIABLES]
+            marks = ",".join("?" * len(part))
+            rows = self._db.execute(f"SELECT key, rev, digest, body FROM entries WHERE key IN ({marks})", part)  # noqa: S608
+            found.update((row[0], Entry(*row)) for row in rows)
+        return found
+
     def changes(self, mark: int) -> Changes:
+        self._still_there()
         version = self._db.execute("PRAGMA data_version").fetchone()[0]
         if (version, mark) == self._quiet:
-            return Changes([], mark)
+            return Changes([], mark, self._epoch)
         rows = self._db.execute("SELECT key, seq FROM entries WHERE seq > ? ORDER BY seq", (mark,)).fetchall()
-        changes = Changes([key for key, _ in rows], rows[-1][1] if rows else mark)
+        last = rows[-1][1] if rows else self._db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0]
+        changes = Changes([key for key, _ in rows], last, self._epoch)
         self._quiet = (version, changes.mark)
         return changes
+
+    def _epoch_of_file(self) -> str:
+        """The random id that this file was given once."""
+        if self._db.execute("SELECT 1 FROM epoch").fetchone() is None:
+            self._db.execute("INSERT INTO epoch SELECT hex(randomblob(8)) WHERE NOT EXISTS (SELECT 1 FROM epoch)")
+        return str(self._db.execute("SELECT id FROM epoch").fetchone()[0])
+
+    def _still_there(self) -> None:
+        """An open file that was moved away or replaced can be read for ever, while nobody writes into it any more."""
+        try:
+            same = self._path.stat().st_ino == self._file
+        except OSError:
+            same = False
+        if not same:
+            raise StoreUnavailableError(f"{self._path.name} was moved away or replaced.")
 
     def listen(self, wake: Callable[[], None]) -> bool:
         return False  # looking at the file's version takes microseconds
