@@ -6,7 +6,7 @@ from django import forms
 
 from alerts.actions.channels import NAME_LONGEST
 from alerts.models import Channel
-from tenants.forms import ActionForm
+from tenants.forms.base import ActionForm
 
 
 class ChannelForm(ActionForm):

@@ -12,7 +12,7 @@ from budgets.actions import Settings
 from budgets.models import Budget
 from budgets.rules import NAME_LONGEST
 from tenants.errors import RefusedError
-from tenants.forms import ActionForm
+from tenants.forms.base import ActionForm
 from wire.display import usd_exact
 
 

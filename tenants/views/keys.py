@@ -17,7 +17,7 @@ from access.models import User
 from access.step_up import step_up_required
 from tenants.actions.keys import IssuedKey, disable_key, enable_key, issue_key, revoke_key, rotate_key
 from tenants.errors import AlreadyIssuedError, RefusedError
-from tenants.forms import IssueKeyForm, KeyFilterForm, RevokeForm, RotateForm
+from tenants.forms.keys import IssueKeyForm, KeyFilterForm, RevokeForm, RotateForm
 from tenants.gates import api_key_for, owner_seen
 from tenants.http import TenantRequest
 from tenants.models import ApiKey

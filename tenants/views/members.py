@@ -17,7 +17,7 @@ from tenants import mail
 from tenants.actions.invitations import IssuedInvitation, invite, note_mail, revoke_invitation
 from tenants.actions.members import change_role, issue_member_link, remove_member
 from tenants.errors import RefusedError
-from tenants.forms import InviteForm
+from tenants.forms.members import InviteForm
 from tenants.gates import invitation_for, member_for
 from tenants.http import TenantRequest
 from tenants.models import Invitation

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from tenants.actions.projects import create_project, rename_project
 from tenants.errors import RefusedError
-from tenants.forms import ProjectForm
+from tenants.forms.projects import ProjectForm
 from tenants.gates import project_for
 from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from access.middleware import safe_return
 from tenants.actions.tenants import change_tenant
 from tenants.errors import RefusedError
-from tenants.forms import TenantForm
+from tenants.forms.tenants import TenantForm
 from tenants.gates import tenant_for
 from tenants.http import TenantRequest
 from tenants.middleware import CHOSEN

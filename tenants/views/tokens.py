@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from access.step_up import step_up_required
 from tenants.actions.tokens import IssuedToken, issue_token, revoke_token
 from tenants.errors import AlreadyIssuedError, RefusedError
-from tenants.forms import IssueTokenForm
+from tenants.forms.tokens import IssueTokenForm
 from tenants.gates import service_token_for
 from tenants.http import TenantRequest
 from tenants.permissions import POLICY, Permission, Role, needs
