@@ -23,6 +23,7 @@ class Topic(StrEnum):
 
     KEY = "key"
     TENANT = "tenant"
+    PROJECT = "project"  # all keys of the project
     PRICING = "pricing"
 
 

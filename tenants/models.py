@@ -38,6 +38,7 @@ class Tenant(models.Model):
     id = models.CharField(primary_key=True, max_length=32, default=new_tenant_id, editable=False)
     name = models.CharField(max_length=120, unique=True)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.ACTIVE)
+    status_reason = models.CharField(max_length=300, blank=True)  # why it is suspended or archived
     currency = models.CharField(max_length=3, default="USD")
     time_zone = models.CharField(max_length=64, default="UTC")  # an IANA name: the tenant's days and budget periods
     billing_day = models.PositiveSmallIntegerField(default=1)  # 1 to 28: the day of the month that a bill begins with
@@ -64,10 +65,12 @@ class Project(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     name = models.CharField(max_length=120)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.ACTIVE)
+    status_reason = models.CharField(max_length=300, blank=True)
     tags = models.JSONField(default=dict, blank=True)
     keys_most = models.PositiveIntegerField(null=True, blank=True)  # quota of keys that are not revoked
     keys_living = models.PositiveIntegerField(default=0)
     version = models.PositiveIntegerField(default=1)
+    last_used_at = models.DateTimeField(null=True, blank=True)  # to the minute: the last call with one of its keys
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TenantManager()

@@ -145,3 +145,41 @@ def clean_patterns(patterns: Iterable[str], *, field: str) -> list[str]:
                 field=field,
             )
     return found
+
+
+BILLING_DAY_LAST = 28  # every month has it
+QUOTA_MOST = 10_000_000
+REASON_LONGEST = 300
+
+
+def clean_billing_day(day: int) -> int:
+    """The day of the month that a bill begins with, 1 to 28: a day that every month has."""
+    if not 1 <= day <= BILLING_DAY_LAST:
+        raise InvalidSettingError(
+            f"The billing day is 1 to {BILLING_DAY_LAST}, a day that every month has: choose one of them.",
+            field="billing_day",
+        )
+    return day
+
+
+def clean_quota(most: int | None, *, field: str) -> int | None:
+    """How many there may be; None for any number."""
+    if most is not None and not 0 <= most <= QUOTA_MOST:
+        raise InvalidSettingError(
+            f"A quota is 0 to {QUOTA_MOST:,}: choose a number between, or leave it empty for no quota.", field=field
+        )
+    return most
+
+
+def clean_reason(text: str) -> str:
+    """Why something is stopped, in a line of at most 300 characters."""
+    reason = " ".join(unicodedata.normalize("NFC", text).split())
+    if not reason:
+        raise InvalidSettingError("Write why: whoever asks later finds it here.", field="reason")
+    if len(reason) > REASON_LONGEST:
+        raise InvalidSettingError(
+            f"The reason has {len(reason)} characters: write at most {REASON_LONGEST}.", field="reason"
+        )
+    if any(unicodedata.category(letter) in _HIDDEN or letter in _TURNING for letter in reason):
+        raise InvalidSettingError("The reason has characters that cannot be seen: write it anew.", field="reason")
+    return reason

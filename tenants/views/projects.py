@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from tenants.actions.projects import create_project, rename_project
+from tenants.actions.projects import change_project, create_project
 from tenants.errors import RefusedError
 from tenants.forms.projects import ProjectForm
 from tenants.gates import project_for
@@ -44,7 +44,7 @@ def rename(request: HttpRequest, project_id: str) -> HttpResponse:
     form = ProjectForm(request.POST or None, initial={"name": project.name})
     if request.method == "POST" and form.is_valid():
         try:
-            renamed = rename_project(project=project, **form.cleaned_data, by=request.actor)
+            renamed = change_project(project=project, **form.cleaned_data, by=request.actor)
         except RefusedError as error:
             form.refuse(error)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from changes.models import AuditEvent, OutboxRow
-from tenants.actions.projects import create_project, rename_project
+from tenants.actions.projects import change_project, create_project
 from tenants.actions.tenants import change_tenant, create_tenant
 from tenants.errors import InvalidSettingError, NameTakenError
 from tenants.models import Project, Tenant
@@ -58,7 +58,7 @@ def test_settings_are_changed_and_both_states_kept():
     change_tenant(tenant=tenant, name="Acme Ltd", time_zone="Europe/Berlin", currency="EUR", by=SOMEBODY)
     event = AuditEvent.objects.latest("id")
     assert event.kind == "tenant.changed"
-    assert event.before == {"name": "Acme", "time_zone": "UTC", "currency": "USD"}
+    assert event.before == {"name": "Acme", "time_zone": "UTC", "currency": "USD"}  # what changed, and nothing else
     assert event.after == {"name": "Acme Ltd", "time_zone": "Europe/Berlin", "currency": "EUR"}
 
 
@@ -66,7 +66,7 @@ def test_changing_nothing_records_nothing():
     tenant = make_tenant("Acme")
     before = kinds()
     change_tenant(tenant=tenant, name="Acme", time_zone="UTC", currency="USD", by=SOMEBODY)
-    rename_project(project=project_of(tenant), name="Default", by=SOMEBODY)
+    change_project(project=project_of(tenant), name="Default", by=SOMEBODY)
     assert kinds() == before
 
 
@@ -78,7 +78,7 @@ def test_a_tenant_can_change_how_its_name_is_written():
 def test_projects_are_created_and_renamed():
     tenant = make_tenant()
     project = create_project(tenant=tenant, name="Support", by=SOMEBODY)
-    rename_project(project=project, name="Help desk", by=SOMEBODY)
+    change_project(project=project, name="Help desk", by=SOMEBODY)
     with tenant_scope(tenant.id):
         assert set(Project.objects.values_list("name", flat=True)) == {"Default", "Help desk"}
     event = AuditEvent.objects.latest("id")
@@ -93,6 +93,6 @@ def test_a_projects_name_is_its_own_within_its_tenant_only():
     with pytest.raises(NameTakenError):
         create_project(tenant=ours, name="support", by=SOMEBODY)
     with pytest.raises(NameTakenError):
-        rename_project(project=project_of_name(ours, "Default"), name="Support", by=SOMEBODY)
+        change_project(project=project_of_name(ours, "Default"), name="Support", by=SOMEBODY)
     with across_tenants("all projects are counted"):
         assert Project.objects.count() == 4
