@@ -65,11 +65,13 @@ class OutboxRow(models.Model):
     audit_event_id = models.BigIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)
     due_at = models.DateTimeField(default=timezone.now)  # not looked at before; later after each failure
+    urgent = models.BooleanField(default=False)  # it takes something away from somebody: looked at before all others
+    after = models.CharField(max_length=64, blank=True)  # of an object of many documents: the last that was rendered
     attempts = models.PositiveIntegerField(default=0)
     error = models.TextField(blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["due_at", "id"], name="outbox_by_due")]
+        indexes = [models.Index(fields=["urgent", "due_at", "id"], name="outbox_by_urgency")]
 
     def __str__(self) -> str:
         return f"{self.topic} {self.object_id}"

@@ -28,11 +28,15 @@ class Topic(StrEnum):
 
 
 class Publish(NamedTuple):
-    """An object that must be published anew because of a change: at once, or when a moment has come."""
+    """An object that must be published anew because of a change: at once, or when a moment has come.
+
+    `urgent` when it takes something away from somebody: it then goes before all that are not.
+    """
 
     topic: Topic
     object_id: str
     due: datetime | None = None
+    urgent: bool = False
 
 
 class OutsideTransactionError(RuntimeError):
@@ -78,7 +82,13 @@ def record(
     event.save(force_insert=True)
     now = timezone.now()
     rows = [
-        OutboxRow(topic=each.topic, object_id=each.object_id, audit_event_id=event.pk, due_at=each.due or now)
+        OutboxRow(
+            topic=each.topic,
+            object_id=each.object_id,
+            audit_event_id=event.pk,
+            due_at=each.due or now,
+            urgent=each.urgent,
+        )
         for each in dict.fromkeys(publish)
     ]
     if rows:

@@ -48,7 +48,8 @@ class KvEntry(models.Model):
 class KvVersion(models.Model):
     """What a document said at a rev, kept for 90 days: the ledger of what gateways were told, when, and why.
 
-    A rev whose content is that of the rev before it (everything published anew) has no body of its own.
+    A rev whose content is that of the rev before it (everything published anew, a store that was ahead of SQL) has no
+    row: a document says at a rev what its newest row up to that rev says.
     """
 
     env = models.CharField(max_length=16)
