@@ -28,6 +28,8 @@ class KvEntry(models.Model):
     next_at = models.DateTimeField(default=timezone.now)
     parked = models.BooleanField(default=False)  # the store will never take this rev: not tried again by itself
     error = models.TextField(blank=True)
+    held = models.CharField(max_length=64, blank=True)  # what a guard holds back, as the code that confirms it
+    confirmed = models.CharField(max_length=64, blank=True)  # the code that a person has confirmed
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["env", "store", "key"], name="one_entry_per_key")]
@@ -111,7 +113,8 @@ class Reconciliation(models.Model):
     absent = models.PositiveIntegerField(default=0)  # in SQL and not in the store
     different = models.PositiveIntegerField(default=0)  # of another rev or content
     foreign = models.PositiveIntegerField(default=0)  # in the store, and SQL knows nothing of them
-    confirmation = models.CharField(max_length=64, blank=True)  # of exactly this diff
+    confirmation = models.CharField(max_length=64, blank=True)  # the code of exactly this diff
+    confirmed_at = models.DateTimeField(null=True)  # a person has confirmed that diff: it is to be repaired
     examples = models.JSONField(default=list)  # the first keys of the diff, each with what is wrong
     error = models.TextField(blank=True)
     by_kind = models.CharField(max_length=16, blank=True)
