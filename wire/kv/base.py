@@ -9,11 +9,16 @@ from typing import NamedTuple, Protocol
 
 
 class Write(NamedTuple):
-    """A document at a rev, or its deletion when `body` is None."""
+    """A document at a rev, or its deletion when `body` is None.
+
+    From `expires` on (Unix seconds, 0 = never) a store that can forgets the document by itself, a minute late at most:
+    a second wall behind publishing's own deletion. Stores that remember deletions leave it to that one.
+    """
 
     key: str
     rev: int
     body: bytes | None
+    expires: int = 0
 
 
 class Outcome(StrEnum):
@@ -41,7 +46,9 @@ class Entry(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Part of a listing; `after` continues it and is "" at the end."""
+    """Part of a listing; `after` continues it and is "" at the end. It is the store's own and is passed on as it came:
+    some stores put a key there, others a cursor.
+    """
 
     entries: list[Entry]
     after: str

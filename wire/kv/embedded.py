@@ -59,7 +59,7 @@ class EmbeddedKV:
         outcomes = []
         self._quiet = None  # the version tells of other connections' writes only
         with immediate(self._db):
-            for key, rev, body in writes:
+            for key, rev, body, _ in writes:
                 digest = digest_of(body)
                 cursor = self._db.execute(_WRITE, (key, rev, digest, body))
                 outcomes.append(Outcome.APPLIED if cursor.rowcount == 1 else self._why_not(key, rev, digest))
