@@ -105,7 +105,7 @@ def test_changes_of_ones_own_connection_are_seen_after_a_quiet_look(open_kv):
 def test_the_highest_rev_wins_whatever_the_order(tmp_path_factory, writes):
     kv = EmbeddedKV(tmp_path_factory.mktemp("kv") / "kv.sqlite3")
     expected: dict[str, tuple[int, bytes | None]] = {}
-    for key, rev, body, _ in writes:
+    for key, rev, body in writes:
         (outcome,) = kv.write([Write(key, rev, body)])
         newer = key not in expected or rev > expected[key][0]
         assert (outcome is Outcome.APPLIED) == newer
