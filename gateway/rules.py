@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from fnmatch import translate
 from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
 from wire.documents import Block, KeyPolicy, KeyStatus, TenantState
@@ -38,11 +39,15 @@ HTTP_STATUS = {
 }
 
 
+_MAPPED_BITS = 96  # what stands before an IPv4 address in an IPv6 address that holds one
+
+
 class Refusal(NamedTuple):
     """Why a call is refused: the reason code, and the sentence that a caller reads."""
 
     reason: Denied
     message: str
+    retry_after: int = 0  # ms; 0 when no time can be named
 
     @property
     def http_status(self) -> int:
@@ -58,10 +63,17 @@ class Asked(NamedTuple):
     also: tuple[str, ...] = ()
 
 
-def decide(policy: KeyPolicy, tenant: TenantState | None, asked: Asked, *, env: str, now: int) -> Refusal | None:
-    """The first reason to refuse a call, None when there is none. `now` is Unix ms."""
+def decide(
+    policy: KeyPolicy, tenant: TenantState | None, asked: Asked, *, env: str, now: int, address: str
+) -> Refusal | None:
+    """The first reason to refuse a call, None when there is none. `now` is Unix ms, `address` where the call comes from
+    ("" when that is not known).
+    """
     return (
-        key_refusal(policy, env=env, now=now) or block_refusal(policy, tenant, now=now) or model_refusal(policy, asked)
+        key_refusal(policy, env=env, now=now)
+        or network_refusal(policy, address)
+        or block_refusal(policy, tenant, now=now)
+        or model_refusal(policy, asked)
     )
 
 
@@ -78,6 +90,14 @@ def key_refusal(policy: KeyPolicy, *, env: str, now: int) -> Refusal | None:
     if policy.expires and now >= policy.expires:
         return Refusal(Denied.KEY_EXPIRED, "This API key has expired. Ask your administrator for a new one.")
     return None
+
+
+def network_refusal(policy: KeyPolicy, address: str) -> Refusal | None:
+    """Whether calls with this key may come from an address. One that is not known is in no network."""
+    if not policy.networks or _within(policy.networks, address):
+        return None
+    where = f"from {address[:45]}" if address.isprintable() and address else "from an unknown address"
+    return Refusal(Denied.NETWORK_NOT_ALLOWED, f"This API key may not be used {where}.")
 
 
 def block_refusal(policy: KeyPolicy, tenant: TenantState | None, *, now: int) -> Refusal | None:
@@ -124,6 +144,35 @@ def _allowed(patterns: tuple[str, ...], names: Iterable[str]) -> bool:
 
 def _any_match(patterns: tuple[str, ...], names: Iterable[str]) -> bool:
     return bool(patterns) and any(_compiled(patterns).match(name) for name in names)
+
+
+def _within(networks: tuple[str, ...], address: str) -> bool:
+    try:
+        client = _plain(ip_address(address))
+    except ValueError:
+        return False
+    return any(client in network for network in _parsed(networks))
+
+
+def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """An IPv4 address that a dual-stack socket shows as `::ffff:192.0.2.1` is that IPv4 address (RFC 4291, 2.5.5.2)."""
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+@lru_cache(maxsize=10_000)
+def _parsed(networks: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Networks in CIDR notation. One that cannot be read lets nobody in."""
+    found: list[IPv4Network | IPv6Network] = []
+    for text in networks:
+        try:
+            network = ip_network(text, strict=False)
+        except ValueError:
+            continue
+        mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+        if mapped is not None and network.prefixlen >= _MAPPED_BITS:
+            network = IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+        found.append(network)
+    return tuple(found)
 
 
 @lru_cache(maxsize=10_000)
