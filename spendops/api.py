@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from tenants.api.audit import audit
-from tenants.api.keys import keys, projects
+from tenants.api.keys import keys
 from tenants.api.people import sessions, users
+from tenants.api.projects import projects
+from tenants.api.tenants import tenants
 from tenants.api.tokens import tokens
 from tenants.frame.openapi import FramedAPI
 
@@ -18,5 +20,6 @@ api.add_router("/users", users)
 api.add_router("/sessions", sessions)
 api.add_router("/tokens", tokens)
 api.add_router("/audit", audit)
+api.add_router("/tenants", tenants)
 api.add_router("/projects", projects)
 api.add_router("/keys", keys)

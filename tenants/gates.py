@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
 from django.http import Http404
 
 from access.models import User
@@ -63,6 +64,25 @@ def tenant_for(request: TenantRequest, tenant_id: str) -> Tenant:
         if tenant.id == tenant_id:
             return tenant
     raise Http404(_NOT_THERE)
+
+
+def tenants_managed(request: TenantRequest) -> QuerySet[Tenant]:
+    """The tenants that the caller may look after: every one, or the caller's own."""
+    return Tenant.objects.all() if may_manage_all(request) else Tenant.objects.filter(pk=request.tenant.pk)
+
+
+def may_manage_all(request: TenantRequest) -> bool:
+    """Whether the caller is a platform admin, or a token of all tenants."""
+    token = getattr(request, "service_token", None)
+    return request.platform_admin or (token is not None and token.tenant_id is None)
+
+
+def managed_tenant_for(request: TenantRequest, tenant_id: str) -> Tenant:
+    """The tenant with this id, if the caller may look after it. Raises Http404."""
+    tenant = tenants_managed(request).filter(id=tenant_id).first()
+    if tenant is None:
+        raise Http404(_NOT_THERE)
+    return tenant
 
 
 def audit_event_for(request: TenantRequest, event_id: int) -> AuditEvent:

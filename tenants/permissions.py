@@ -37,6 +37,7 @@ class Permission(StrEnum):
     KEYS_REVOKE = "keys.revoke"  # and disable, and enable again
     PROJECTS_VIEW = "projects.view"
     PROJECTS_CHANGE = "projects.change"
+    PROJECTS_SUSPEND = "projects.suspend"  # and resume, archive, bring back: whether its keys work
     BUDGETS_VIEW = "budgets.view"
     BUDGETS_CHANGE = "budgets.change"
     PRICES_VIEW = "prices.view"
@@ -53,6 +54,7 @@ class Permission(StrEnum):
     AUDIT_EXPORT = "audit.export"
     SETTINGS_CHANGE = "settings.change"
     TENANTS_CREATE = "tenants.create"
+    TENANTS_CHANGE = "tenants.change"  # any tenant: settings and quotas, suspend, archive
 
 
 _P = Permission
@@ -76,6 +78,7 @@ POLICY: dict[Role, frozenset[Permission]] = {
             _P.AUDIT_EXPORT,
             _P.SETTINGS_CHANGE,
             _P.TENANTS_CREATE,
+            _P.TENANTS_CHANGE,
         }
     ),
     Role.TENANT_ADMIN: frozenset(
@@ -86,6 +89,7 @@ POLICY: dict[Role, frozenset[Permission]] = {
             _P.KEYS_REVOKE,
             _P.PROJECTS_VIEW,
             _P.PROJECTS_CHANGE,
+            _P.PROJECTS_SUSPEND,
             _P.BUDGETS_VIEW,
             _P.BUDGETS_CHANGE,
             _P.PRICES_VIEW,
@@ -105,6 +109,9 @@ POLICY: dict[Role, frozenset[Permission]] = {
     Role.AUDITOR: frozenset({_P.AUDIT_VIEW, _P.AUDIT_EXPORT, _P.MEMBERS_VIEW}),
     Role.DEVELOPER: frozenset({_P.SPEND_VIEW_OWN, _P.KEYS_VIEW_OWN, _P.PRICES_VIEW}),
 }
+
+
+PLATFORM_WIDE = frozenset({_P.TENANTS_CREATE, _P.TENANTS_CHANGE})  # they concern no tenant that must be chosen first
 
 
 def permissions_of(roles: Iterable[str]) -> frozenset[Permission]:

@@ -40,6 +40,8 @@ DANGEROUS = frozenset(
         Permission.AUDIT_EXPORT,
         Permission.SETTINGS_CHANGE,
         Permission.TENANTS_CREATE,
+        Permission.TENANTS_CHANGE,
+        Permission.PROJECTS_SUSPEND,
     }
 )
 

@@ -1,4 +1,4 @@
-"""Projects, and API keys: list, issue, revoke."""
+"""API keys: list, issue, revoke."""
 
 from __future__ import annotations
 
@@ -8,21 +8,17 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router
 
 from tenants.actions.keys import issue_key, revoke_key
-from tenants.actions.projects import create_project
 from tenants.api.schemas import (
     IssuedKeyOut,
     KeyIn,
     KeyOut,
     KeyPage,
     KeyQuery,
-    ProjectIn,
-    ProjectOut,
-    ProjectPage,
 )
 from tenants.errors import InvalidSettingError
 from tenants.frame.idempotency import idempotent
 from tenants.frame.operations import created, operation
-from tenants.frame.paging import Paging, page_of
+from tenants.frame.paging import page_of
 from tenants.gates import api_key_for
 from tenants.http import TenantRequest
 from tenants.models import ApiKey, Project
@@ -30,31 +26,8 @@ from tenants.permissions import Permission
 from tenants.queries import KeyFilter, find_keys
 
 keys = Router(tags=["API keys"])
-projects = Router(tags=["Projects"])
 
 KeyId = Annotated[str, Path(pattern=r"^[0-9A-Za-z]{12}$", description="The key's id.")]
-
-
-@operation(projects, "GET", "", Permission.PROJECTS_VIEW, answers={200: ProjectPage}, summary="Projects")
-def list_projects(request: HttpRequest, paging: Query[Paging]) -> Any:
-    """The tenant's projects, the newest first."""
-    rows = Project.objects.filter(tenant=cast(TenantRequest, request).tenant)
-    return page_of(rows, paging, ProjectOut.model_validate, newest_by=("created_at", "id"), salt="projects")
-
-
-@operation(
-    projects,
-    "POST",
-    "",
-    Permission.PROJECTS_CHANGE,
-    answers={201: ProjectOut},
-    creates=True,
-    summary="Create a project",
-)
-@idempotent
-def create_project_named(request: HttpRequest, payload: ProjectIn) -> HttpResponse:
-    known = cast(TenantRequest, request)
-    return created(ProjectOut.model_validate(create_project(tenant=known.tenant, name=payload.name, by=known.actor)))
 
 
 @operation(keys, "GET", "", Permission.KEYS_VIEW, answers={200: KeyPage}, summary="API keys")

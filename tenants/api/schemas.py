@@ -9,7 +9,8 @@ from ninja import Field, Schema
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, StringConstraints
 
 from tenants.frame.paging import Page, Paging
-from tenants.rules import NAME_LONGEST
+from tenants.rules import BILLING_DAY_LAST, NAME_LONGEST, QUOTA_MOST, REASON_LONGEST
+from wire.events import TAGS_MOST
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LONGEST)]
 
@@ -157,11 +158,29 @@ class ProjectOut(Schema):
 
     id: str = Field(examples=["p_4k2m9x0c1v7b"])
     name: str = Field(examples=["Checkout"])
+    status: Literal["active", "suspended", "archived"]
+    status_reason: str = Field(description="Why it is suspended or archived.", examples=[""])
+    tags: dict[str, str] = Field(examples=[{"team": "search"}])
+    keys_living: int = Field(description="Keys that are not revoked.", examples=[12])
+    keys_most: int | None = Field(description="How many there may be; null: any number.", examples=[None])
+    version: int = Field(description="Send it back with a change.", examples=[1])
+    last_used_at: datetime | None = Field(description="The last call with one of its keys.", examples=[None])
     created_at: datetime = Field(examples=[_WHEN])
 
 
 class ProjectPage(Page[ProjectOut]):
     """A page of projects."""
+
+
+Tags = Annotated[
+    dict[str, str],
+    Field(max_length=TAGS_MOST, description="Names with values.", examples=[{"team": "search"}]),
+]
+Quota = Annotated[int, Field(ge=0, le=QUOTA_MOST)]
+Version = Annotated[
+    int | None, Field(ge=1, description="The one that you saw: a change made meanwhile is then not overwritten.")
+]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=REASON_LONGEST)]
 
 
 class ProjectIn(Schema):
@@ -170,6 +189,83 @@ class ProjectIn(Schema):
     model_config = _STRICT
 
     name: Name = Field(examples=["Checkout"])
+    tags: Tags = {}
+    keys_most: Quota | None = Field(None, description="How many living keys it may have; null: any number.")
+
+
+class ProjectChange(Schema):
+    """What of a project to change; what is left out stays."""
+
+    model_config = _STRICT
+
+    name: Name | None = Field(None, examples=["Checkout"])
+    tags: Tags | None = None
+    keys_most: Quota | None = Field(None, description="null takes the quota away.")
+    version: Version = None
+
+
+class ReasonIn(Schema):
+    """Why something is stopped."""
+
+    model_config = _STRICT
+
+    reason: Reason = Field(examples=["Invoice of September is unpaid."])
+
+
+class TenantDetail(TenantOut):
+    """A tenant with all its facts."""
+
+    status: Literal["active", "suspended", "archived"]
+    status_reason: str = Field(description="Why it is suspended or archived.", examples=[""])
+    billing_day: int = Field(description="The day of the month that a bill begins with.", examples=[1])
+    tags: dict[str, str] = Field(examples=[{"region": "emea"}])
+    keys_living: int = Field(description="Keys that are not revoked.", examples=[12])
+    keys_most: int | None = Field(description="How many there may be; null: any number.", examples=[None])
+    projects_most: int | None = Field(description="Of projects that are not archived.", examples=[None])
+    version: int = Field(description="Send it back with a change.", examples=[1])
+    created_at: datetime = Field(examples=[_WHEN])
+
+
+class TenantPage(Page[TenantDetail]):
+    """A page of tenants."""
+
+
+class TenantQuery(Paging):
+    """What the list of tenants is narrowed to."""
+
+    status: Literal["", "active", "suspended", "archived"] = Field("", examples=["active"])
+
+
+BillingDay = Annotated[int, Field(ge=1, le=BILLING_DAY_LAST)]
+
+
+class TenantIn(Schema):
+    """A tenant to create."""
+
+    model_config = _STRICT
+
+    name: Name = Field(examples=["Acme"])
+    time_zone: str = Field("UTC", max_length=64, examples=["Europe/Berlin"])
+    currency: str = Field("USD", min_length=3, max_length=3, examples=["EUR"])
+    billing_day: BillingDay = 1
+    tags: Tags = {}
+    keys_most: Quota | None = Field(None, description="How many living keys it may have; null: any number.")
+    projects_most: Quota | None = Field(None, description="How many projects it may have; null: any number.")
+
+
+class TenantChange(Schema):
+    """What of a tenant to change; what is left out stays. Quotas are for platform admins."""
+
+    model_config = _STRICT
+
+    name: Name | None = Field(None, examples=["Acme"])
+    time_zone: str | None = Field(None, max_length=64, examples=["Europe/Berlin"])
+    currency: str | None = Field(None, min_length=3, max_length=3, examples=["EUR"])
+    billing_day: BillingDay | None = None
+    tags: Tags | None = None
+    keys_most: Quota | None = Field(None, description="null takes the quota away.")
+    projects_most: Quota | None = Field(None, description="null takes the quota away.")
+    version: Version = None
 
 
 class KeyQuery(Paging):

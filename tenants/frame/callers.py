@@ -23,7 +23,7 @@ from tenants.actions.tokens import note_use
 from tenants.frame.problems import PREFIX, ApiProblem, answer
 from tenants.http import TenantRequest
 from tenants.models import ServiceToken, Tenant
-from tenants.permissions import Needs, Permission, roles_with
+from tenants.permissions import PLATFORM_WIDE, Needs, Permission, roles_with
 from tenants.scope import across_tenants, tenant_scope
 from tenants.tokens import DANGEROUS, parse_token, token_digest
 
@@ -100,7 +100,7 @@ class _Door(AuthBase):
         wanted = self.needs.to_read if request.method in SAFE_METHODS else self.needs.to_write
         if not wanted:
             return
-        if request.tenant is None:
+        if request.tenant is None and not wanted & request.permissions & PLATFORM_WIDE:
             raise ApiProblem(
                 403,
                 "no_tenant",

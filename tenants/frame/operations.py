@@ -32,17 +32,21 @@ def operation(
     answers: dict[int, Any],
     people_only: bool = False,
     creates: bool = False,
+    conflicts: bool = False,
     summary: str,
 ) -> Callable[[View], View]:
     """Declare an operation that needs any one of these permissions; with none, being let in is enough.
 
+    `creates` lets it be repeated under an Idempotency-Key; `conflicts` says that the object's state may not allow it.
     Whether it is dangerous follows from the permission (`tenants.tokens.DANGEROUS`): then a person must have confirmed.
     """
 
     def declare(view: View) -> View:
         marked = needs(*permissions)(view) if permissions else signed_in(view)
         wanted = needs_of(marked) or Needs(frozenset(), frozenset())
-        refusals = {400, 401, 403, 422, 429} | ({404} if "{" in path else set()) | ({409} if creates else set())
+        refusals = (
+            {400, 401, 403, 422, 429} | ({404} if "{" in path else set()) | ({409} if creates or conflicts else set())
+        )
         extra: dict[str, Any] = {"x-permissions": sorted(permissions)}
         if creates:
             extra["parameters"] = [IDEMPOTENCY_PARAMETER]

@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from changes.actor import Actor
 from tenants.actions.keys import IssuedKey, issue_key
-from tenants.actions.tenants import create_tenant
+from tenants.actions.projects import archive_project, suspend_project
+from tenants.actions.tenants import archive_tenant, create_tenant, suspend_tenant
 from tenants.actions.tokens import IssuedToken, issue_token
 from tenants.models import Project, Tenant
 from tenants.scope import tenant_scope
@@ -49,3 +50,15 @@ def service_token(
         confirmed=confirmed,
         by=SOMEBODY,
     )
+
+
+def to_status(thing: Tenant | Project, status: str) -> None:
+    """Suspend a tenant or a project, or archive it."""
+    if isinstance(thing, Tenant):
+        suspend_tenant(tenant=thing, reason="Tried.", by=SOMEBODY)
+        if status == "archived":
+            archive_tenant(tenant=thing, reason="Tried.", by=SOMEBODY)
+    elif status == "archived":
+        archive_project(project=thing, reason="Tried.", by=SOMEBODY)
+    else:
+        suspend_project(project=thing, reason="Tried.", by=SOMEBODY)

@@ -380,12 +380,12 @@ def test_whatever_is_wrong_the_answer_is_a_problem(program, method, path, body, 
 
 
 def test_an_error_of_ours_is_a_problem_that_tells_nothing(program, monkeypatch):
-    from tenants.api import keys
+    from tenants.api import projects
 
     def broken(**_):
         raise RuntimeError("a secret detail")
 
-    monkeypatch.setattr(keys, "create_project", broken)
+    monkeypatch.setattr(projects, "create_project", broken)
     answer = program.post("/projects", {"name": "Any"})
     assert_problem(answer, 500, "internal_error")
     assert b"secret" not in answer.content

@@ -19,6 +19,7 @@ from tenants.tokens import DANGEROUS
 from tests.access.test_gates import every_address
 from tests.browsing import Person
 from tests.tenants.company import Company
+from tests.tenants.making import project_of, to_status
 from tests.tenants.test_permissions import address_of, step_up_of
 
 pytestmark = pytest.mark.django_db
@@ -69,9 +70,40 @@ ALONE = {
 OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = {
     ("POST", "/tokens"): lambda ids: {"name": "New", "scopes": ["spend.view"], "expires_at": f"{SOON}T00:00:00Z"},
     ("DELETE", "/tokens/{token_id}"): lambda ids: {},
+    ("POST", "/tenants"): lambda ids: {"name": "New"},
+    ("PATCH", "/tenants/{tenant_id}"): lambda ids: {"name": "Other"},
+    ("POST", "/tenants/{tenant_id}/suspend"): lambda ids: {"reason": "Unpaid."},
+    ("POST", "/tenants/{tenant_id}/resume"): lambda ids: {},
+    ("POST", "/tenants/{tenant_id}/archive"): lambda ids: {"reason": "It has left."},
+    ("POST", "/tenants/{tenant_id}/bring-back"): lambda ids: {},
+    ("POST", "/projects/{project_id}/suspend"): lambda ids: {"reason": "Runaway script."},
+    ("POST", "/projects/{project_id}/resume"): lambda ids: {},
+    ("POST", "/projects/{project_id}/archive"): lambda ids: {"reason": "It is over."},
+    ("POST", "/projects/{project_id}/bring-back"): lambda ids: {},
     ("POST", "/keys"): lambda ids: {"name": "New", "project_id": ids["project_id"], "env": "dev"},
     ("DELETE", "/keys/{key_id}"): lambda ids: {},
 }
+
+# What must have been done before, so that there is something to change.
+BEFORE: dict[str, Callable[[Company], Any]] = {
+    "tenant_ resume": lambda company: to_status(company.tenant, "suspended"),
+    "tenant_ archive": lambda company: to_status(company.tenant, "suspended"),
+    "tenant_ bring-back": lambda company: to_status(company.tenant, "archived"),
+    "project_ resume": lambda company: to_status(project_of(company.tenant), "suspended"),
+    "project_ bring-back": lambda company: to_status(project_of(company.tenant), "archived"),
+}
+
+
+def prepare(company: Company, what: str) -> None:
+    """`what` is a page's name or an operation's address."""
+    for name, work in BEFORE.items():
+        if all(word in what.replace("_back", "-back") for word in name.split()):
+            work(company)
+
+
+def of_platform(what: str) -> bool:
+    """Whether a page or an operation is for platform admins only."""
+    return what == "publishing:retry_object" or what.startswith(("tenants:tenant", "/tenants"))
 
 
 @pytest.fixture
@@ -100,7 +132,8 @@ def test_c03_every_dangerous_page_is_tried():
 @pytest.mark.parametrize("name", PAYLOADS)
 def test_c03_without_a_fresh_confirmation_nothing_changes(company, time_machine, name):
     ids = company.ids
-    person = company.person(Role.PLATFORM_ADMIN if name == "publishing:retry_object" else Role.TENANT_ADMIN)
+    person = company.person(Role.PLATFORM_ADMIN if of_platform(name) else Role.TENANT_ADMIN)
+    prepare(company, name)
     address, data = address_of(name, ids), PAYLOADS[name](ids)
     if name == "tenants:key_enable":
         person.post(f"/keys/{ids['key_id']}/disable")
@@ -134,7 +167,8 @@ def test_c03_every_dangerous_operation_is_tried():
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_c03_the_api_changes_nothing_without_a_fresh_confirmation(company, time_machine, method, path):
-    ids, person = company.ids, company.person(Role.TENANT_ADMIN)
+    ids, person = company.ids, company.person(Role.PLATFORM_ADMIN if of_platform(path) else Role.TENANT_ADMIN)
+    prepare(company, path)
     address, body = "/api/v1" + path.format(**ids), json.dumps(OPERATIONS[method, path](ids))
     time_machine.move_to(datetime.now(UTC) + timedelta(seconds=LATER))
     before = rows()
