@@ -12,7 +12,7 @@ from tenants.models import ApiKey, Invitation, Project, ServiceToken, Tenant
 from tenants.permissions import Permission
 from tenants.queries import KeyFilter, find_keys, platform_tokens, tenants_of
 
-_OF_EVERY_KEY = frozenset({Permission.KEYS_VIEW, Permission.KEYS_ISSUE, Permission.KEYS_REVOKE})
+_OF_EVERY_KEY = frozenset({Permission.KEYS_VIEW, Permission.KEYS_ISSUE, Permission.KEYS_CHANGE, Permission.KEYS_REVOKE})
 _NOT_THERE = "There is nothing at this address."
 
 

@@ -34,6 +34,7 @@ class Permission(StrEnum):
     KEYS_VIEW = "keys.view"
     KEYS_VIEW_OWN = "keys.view_own"
     KEYS_ISSUE = "keys.issue"  # and rotate: whoever does it sees a key
+    KEYS_CHANGE = "keys.change"  # what a key may do, whose it is, until when it works
     KEYS_REVOKE = "keys.revoke"  # and disable, and enable again
     PROJECTS_VIEW = "projects.view"
     PROJECTS_CHANGE = "projects.change"
@@ -86,6 +87,7 @@ POLICY: dict[Role, frozenset[Permission]] = {
             _P.SPEND_VIEW,
             _P.KEYS_VIEW,
             _P.KEYS_ISSUE,
+            _P.KEYS_CHANGE,
             _P.KEYS_REVOKE,
             _P.PROJECTS_VIEW,
             _P.PROJECTS_CHANGE,

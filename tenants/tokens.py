@@ -31,6 +31,7 @@ SCOPES = tuple(each for each in Permission if not each.value.endswith("_own"))
 DANGEROUS = frozenset(
     {
         Permission.KEYS_ISSUE,
+        Permission.KEYS_CHANGE,
         Permission.KEYS_REVOKE,
         Permission.BUDGETS_CHANGE,
         Permission.PRICES_CHANGE,

@@ -45,6 +45,7 @@ register(
         "audit_trail": Noun("Audit trail"),
     },
     sentences={
+        "api_key.changed": "{actor} changed the key {target}",
         "api_key.disabled": "{actor} disabled the key {target}",
         "api_key.enabled": "{actor} enabled the key {target} again",
         "api_key.issued": "{actor} issued the key {target} in {after[env]}",

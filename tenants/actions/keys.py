@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -16,9 +16,9 @@ from changes.record import Publish, Topic, record
 from tenants.actions.quotas import give_back, take_key
 from tenants.actions.standing import hold_open
 from tenants.errors import AlreadyIssuedError, InvalidSettingError, StatusError
-from tenants.models import ApiKey, Project, Tenant
-from tenants.queries import users_in
-from tenants.rules import clean_environment, clean_expiry, clean_grace, clean_name, clean_patterns
+from tenants.models import ApiKey, Membership, Project, Tenant
+from tenants.policy import KeySettings, settings_of
+from tenants.rules import clean_environment, clean_grace
 from tenants.scope import tenant_scope
 from wire.keys import key_hash, new_key
 
@@ -35,21 +35,9 @@ class IssuedKey:
 
 
 def issue_key(
-    *,
-    tenant: Tenant,
-    project: Project,
-    name: str,
-    env: str,
-    expires_at: datetime | None = None,
-    allowed_models: Iterable[str] = (),
-    denied_models: Iterable[str] = (),
-    owner: str = "",
-    token: str = "",
-    by: Actor,
+    *, tenant: Tenant, project: Project, name: str, env: str, token: str = "", by: Actor, **policy: Any
 ) -> IssuedKey:
-    """Issue a key of a project for one environment. Raises RefusedError.
-
-    `owner` is the id of the member whose key it is: a developer sees the usage of own keys.
+    """Issue a key of a project for one environment. `policy`: further fields of KeySettings. Raises RefusedError.
 
     A `token` that the caller makes up marks the intention: the same one again raises AlreadyIssuedError, so that a
     form sent twice makes one key.
@@ -58,31 +46,33 @@ def issue_key(
         raise InvalidSettingError(
             "This project belongs to another tenant: choose one of this tenant's.", field="project"
         )
-    if owner and owner not in {member.pk for member in users_in(tenant)}:
-        raise InvalidSettingError("The owner is no member of this tenant: choose one of its members.", field="owner")
     env = clean_environment(env, known=settings.SPENDOPS.environments)
+    wanted = KeySettings(name=name, project=project.id, **policy).clean(now=timezone.now())
+    refuse_stranger(wanted.owner, tenant_id=tenant.id)
     made = new_key(env)
     key = ApiKey(
         id=made.public_id,
         tenant=tenant,
-        project=project,
-        name=clean_name(name, what="key"),
         env=env,
         hash=key_hash(made.text, settings.SPENDOPS.pepper),
         pepper_version=settings.SPENDOPS.pepper_version,
         last_four=made.last_four,
-        expires_at=clean_expiry(expires_at, now=timezone.now()),
-        allowed_models=clean_patterns(allowed_models, field="allowed_models"),
-        denied_models=clean_patterns(denied_models, field="denied_models"),
         created_by=by.id,
-        owner_id=owner,
         issue_token=token or None,
+        **wanted.columns(),
     )
+    key.project = project
     with transaction.atomic(), tenant_scope(tenant.id):
         _insert(key)
         take_key(tenant.id, project.id)
-        _record("api_key.issued", key, by=by, after=_described(key))
+        record_key("api_key.issued", key, by=by, after=described(key))
     return IssuedKey(key, made.text)
+
+
+def refuse_stranger(owner: str, *, tenant_id: str) -> None:
+    """Raise RefusedError unless a key's owner is an active member of the tenant, or nobody."""
+    if owner and not Membership.objects.filter(tenant=tenant_id, user=owner, user__is_active=True).exists():
+        raise InvalidSettingError("The owner is no member of this tenant: choose one of its members.", field="owner")
 
 
 def _insert(key: ApiKey) -> None:
@@ -116,34 +106,23 @@ def rotate_key(*, key: ApiKey, grace: timedelta, by: Actor) -> IssuedKey:
         new = ApiKey(
             id=made.public_id,
             tenant_id=old.tenant_id,
-            project_id=old.project_id,
+            env=old.env,
             hash=key_hash(made.text, settings.SPENDOPS.pepper),
             pepper_version=settings.SPENDOPS.pepper_version,
             last_four=made.last_four,
             created_by=by.id,
-            **{name: getattr(old, name) for name in _TAKEN_OVER},
+            **settings_of(old).columns(),
         )
         new.save(force_insert=True)
         take_key(old.tenant_id, old.project_id)
         before = _ending(old)
         old.replaced_by = new.id
         old.expires_at = min(old.expires_at or now + grace, now + grace)
-        old.save(update_fields=["replaced_by", "expires_at"])
-        _record("api_key.issued", new, by=by, after=_described(new) | {"replaces": old.id})
-        _record("api_key.rotated", old, by=by, before=before, after=_ending(old))
+        old.version += 1
+        old.save(update_fields=["replaced_by", "expires_at", "version"])
+        record_key("api_key.issued", new, by=by, after=described(new) | {"replaces": old.id})
+        record_key("api_key.rotated", old, by=by, before=before, after=_ending(old), urgent=True)
     return IssuedKey(new, made.text)
-
-
-_TAKEN_OVER = (
-    "name",
-    "env",
-    "expires_at",
-    "allowed_models",
-    "denied_models",
-    "allowed_providers",
-    "denied_providers",
-    "owner_id",
-)
 
 
 def _refuse_rotation(key: ApiKey) -> None:
@@ -181,14 +160,16 @@ def revoke_key(*, key: ApiKey, by: Actor) -> ApiKey:
         before = key.status
         key.status = ApiKey.Status.REVOKED
         key.revoked_at = timezone.now()
-        key.save(update_fields=["status", "revoked_at"])
+        key.version += 1
+        key.save(update_fields=["status", "revoked_at", "version"])
         give_back(key.tenant_id, key.project_id)
-        _record(
+        record_key(
             "api_key.revoked",
             key,
             by=by,
             before={"status": before},
             after={"status": key.status},
+            urgent=True,
             publish=[Publish(Topic.KEY, key.id, due=key.revoked_at + KEEP_REVOKED)],
         )
     return key
@@ -205,34 +186,33 @@ def _set_status(key: ApiKey, status: ApiKey.Status, *, kind: str, by: Actor) -> 
         if status == ApiKey.Status.ACTIVE:  # taking access away is always possible
             hold_open(key.tenant_id)
         key.status = status
-        key.save(update_fields=["status"])
-        _record(kind, key, by=by, before={"status": before}, after={"status": status})
+        key.version += 1
+        key.save(update_fields=["status", "version"])
+        takes_away = status == ApiKey.Status.DISABLED
+        record_key(kind, key, by=by, before={"status": before}, after={"status": status}, urgent=takes_away)
     return key
 
 
-def _described(key: ApiKey) -> dict[str, Any]:
-    """What the audit trail keeps of a key: nothing that could be used to call with it."""
-    return {
-        "name": key.name,
-        "project": key.project_id,
-        "env": key.env,
-        "last_four": key.last_four,
-        "owner": key.owner_id,
-        "expires_at": key.expires_at.isoformat() if key.expires_at else None,
-        "allowed_models": key.allowed_models,
-        "denied_models": key.denied_models,
-    }
+def described(key: ApiKey) -> dict[str, Any]:
+    """What the audit trail keeps of a new key: what it was given, and nothing that could be used to call with it."""
+    given = {name: value for name, value in settings_of(key).described().items() if value or name in _ALWAYS_TOLD}
+    return given | {"env": key.env, "last_four": key.last_four}
 
 
-def _record(
+_ALWAYS_TOLD = {"expires_at", "allowed_models", "denied_models"}
+
+
+def record_key(
     kind: str,
     key: ApiKey,
     *,
     by: Actor,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any],
+    urgent: bool = False,
     publish: Iterable[Publish] = (),
 ) -> None:
+    """Write down a change of a key, and that its document is to be published; `urgent` when it takes something away."""
     record(
         kind,
         by=by,
@@ -241,5 +221,5 @@ def _record(
         target_id=key.id,
         before=before,
         after=after,
-        publish=[Publish(Topic.KEY, key.id), *publish],
+        publish=[Publish(Topic.KEY, key.id, urgent=urgent), *publish],
     )

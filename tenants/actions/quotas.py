@@ -6,6 +6,7 @@ of the audit trail. So two changes at once wait for each other and never block e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NoReturn
 
 from django.db import models
@@ -43,6 +44,29 @@ def give_back(tenant_id: str, project_id: str, number: int = 1) -> None:
     with tenant_scope(tenant_id):
         Project.objects.filter(pk=project_id).update(**fewer)
     Tenant.objects.filter(pk=tenant_id).update(**fewer)
+
+
+def give_back_all(tenant_id: str, by_project: Mapping[str, int]) -> None:
+    """Count keys of several projects as gone, in the order that all changes lock in."""
+    with tenant_scope(tenant_id):
+        for project_id, number in sorted(by_project.items()):
+            Project.objects.filter(pk=project_id).update(keys_living=Greatest(F("keys_living") - number, 0))
+    total = sum(by_project.values())
+    Tenant.objects.filter(pk=tenant_id).update(keys_living=Greatest(F("keys_living") - total, 0))
+
+
+def move_key(from_project: str, to_project: str) -> None:
+    """Count a living key in another project of its tenant, inside the transaction that moves it.
+
+    Raises QuotaError and StatusError.
+    """
+    projects = Project.objects.filter(pk__in=(from_project, to_project)).order_by("pk")
+    list(projects.select_for_update(no_key=True))
+    room = _FREE | Q(keys_most__gt=F("keys_living"))
+    target = Project.objects.filter(pk=to_project).exclude(status=Project.Status.ARCHIVED)
+    if not target.filter(room).update(keys_living=F("keys_living") + 1):
+        _refuse_in_project(Project.objects.get(pk=to_project), 1)
+    Project.objects.filter(pk=from_project).update(keys_living=Greatest(F("keys_living") - 1, 0))
 
 
 def take_project(tenant_id: str) -> None:
