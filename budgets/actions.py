@@ -17,6 +17,7 @@ from budgets.models import Budget, BudgetPeriod, Decision, default_thresholds
 from budgets.rules import checked_amount, checked_envs, checked_name, checked_thresholds
 from changes.actor import Actor
 from changes.record import Publish, Topic, record
+from tenants.actions.standing import hold_open
 from tenants.models import Tenant
 from tenants.scope import tenant_scope
 from wire.display import usd_exact
@@ -56,11 +57,10 @@ def set_budget(*, tenant: Tenant, wanted: Settings, by: Actor, now: datetime | N
 def create_budget(*, tenant: Tenant, wanted: Settings, by: Actor, now: datetime | None = None) -> SetBudget:
     """A new budget, with its current period. Raises RefusedError."""
     now = now or timezone.now()
-    if tenant.status == Tenant.Status.ARCHIVED:
-        raise InvalidBudgetError(f"The tenant “{tenant.name}” is archived and can have no new budgets.")
     budget = Budget(tenant=tenant, thresholds=default_thresholds())
     _take_over(budget, wanted)
     with tenant_scope(tenant.id), transaction.atomic():
+        hold_open(tenant.id)
         _save(budget, new=True)
         open_period(budget, at=now, by=by)
         decide(budget, Decision.What.CREATED, f"Set to {_worded(budget)}.", at=now, spent=None)
@@ -95,6 +95,7 @@ def change_budget(
             raise StaleBudgetError(
                 f"“{budget.name}” was changed after you opened it. Look at what it says now, then change it again."
             )
+        hold_open(tenant_id)
         before, old_micro, was_hard = _described(budget), budget.amount_micro, budget.is_hard
         _take_over(budget, wanted)
         if _described(budget) == before:
@@ -138,6 +139,7 @@ def archive_budget(
         budget = _locked(budget_id)
         if version is not None and version != budget.version:
             raise StaleBudgetError(f"“{budget.name}” was changed after you opened it. Look at it again first.")
+        hold_open(tenant_id)
         budget.status = Budget.Status.ARCHIVED
         budget.version += 1
         _save(budget, new=False)

@@ -14,6 +14,7 @@ from alerts.errors import InvalidChannelError, NoSuchChannelError
 from alerts.models import Channel, Delivery
 from changes.actor import Actor
 from changes.record import record
+from tenants.actions.standing import hold_open
 from tenants.models import Tenant
 from tenants.rules import clean_name
 from tenants.scope import tenant_scope
@@ -52,6 +53,7 @@ def add_channel(*, tenant: Tenant, kind: str, name: str, target: str, by: Actor)
     channel = Channel(tenant=tenant, kind=kind, name=name)
     channel.config = KINDS[kind].config(target, channel_id=channel.id, tenant_id=tenant.id)
     with tenant_scope(tenant.id), transaction.atomic():
+        hold_open(tenant.id)
         ensure_default_channels(tenant)
         try:
             with transaction.atomic():
@@ -97,6 +99,7 @@ def try_channel(*, channel_id: str, tenant: Tenant, by: Actor, now: datetime | N
     """Put a test message on a channel; it goes the way of every message. Raises NoSuchChannelError."""
     now = now or timezone.now()
     with tenant_scope(tenant.id), transaction.atomic():
+        hold_open(tenant.id)
         channel = _active(channel_id)
         alert = trial_alert(tenant, channel_name=channel.name, nonce=short_id("n"), at=now)
         delivery = deliver(channel, alert, now=now)

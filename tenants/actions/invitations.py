@@ -16,6 +16,7 @@ from access.rules import normal_email, token_hash
 from changes.actor import Actor
 from changes.record import record
 from tenants.actions.members import clean_role, grant_membership
+from tenants.actions.standing import hold_open
 from tenants.errors import RefusedError, StatusError
 from tenants.models import Invitation, Membership, Tenant
 from tenants.people import live_invitation
@@ -37,10 +38,8 @@ class IssuedInvitation:
 def invite(*, tenant: Tenant, email: str, role: str, mail: Invitation.Mail, by: Actor) -> IssuedInvitation:
     """Invite the owner of an address. One that still waits for the same address ends. Raises RefusedError."""
     granted, address, token, now = clean_role(role), normal_email(email), secrets.token_urlsafe(32), timezone.now()
-    if tenant.status == Tenant.Status.ARCHIVED:
-        raise StatusError(f"The tenant “{tenant.name}” is archived, so nobody can join it.")
     with transaction.atomic(), tenant_scope(tenant.id):
-        Tenant.objects.select_for_update().get(pk=tenant.pk)  # of two invitations at once the second ends the first
+        hold_open(tenant.id)  # and locked: of two invitations at once the second ends the first
         if Membership.objects.filter(tenant=tenant, user__email=address).exists():
             raise RefusedError(f"{address} is a member already: change the role in the list instead.", field="email")
         replaced = Invitation.objects.filter(

@@ -10,6 +10,7 @@ from access.actions import IssuedLink, issue_enrolment_link
 from access.models import EnrolmentLink, User
 from changes.actor import Actor
 from changes.record import record
+from tenants.actions.standing import hold_open
 from tenants.errors import InvalidSettingError, StatusError
 from tenants.models import Membership, Tenant
 from tenants.permissions import Role
@@ -28,7 +29,7 @@ def clean_role(role: str) -> Role:
 def grant_membership(*, tenant: Tenant, user: User, role: Role, by: Actor) -> Membership:
     """Make somebody a member. Raises StatusError for who is one already."""
     with transaction.atomic():
-        _one_at_a_time(tenant)
+        hold_open(tenant.id)
         if Membership.objects.filter(tenant=tenant, user=user).exists():
             raise StatusError(f"{user} is a member of “{tenant.name}” already.")
         membership = Membership.objects.create(tenant=tenant, user=user, role=role)
@@ -40,7 +41,7 @@ def change_role(*, tenant: Tenant, user: User, role: str, by: Actor) -> None:
     """Give a member another role, from the next request on. The same role changes nothing. Raises RefusedError."""
     new = clean_role(role)
     with transaction.atomic():
-        _one_at_a_time(tenant)
+        hold_open(tenant.id)
         before = _role_of(tenant, user)
         if before == new:
             return
@@ -77,7 +78,7 @@ def issue_member_link(*, tenant: Tenant, user: User, by: Actor) -> IssuedLink:
 
 def _one_at_a_time(tenant: Tenant) -> None:
     """Of two admins who remove each other at once, the second must see what the first did."""
-    Tenant.objects.select_for_update().get(pk=tenant.pk)
+    Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
 
 
 def _role_of(tenant: Tenant, user: User) -> str:

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from changes.actor import Actor
 from changes.record import record
-from tenants.errors import AlreadyIssuedError, StatusError
+from tenants.actions.standing import hold_open
+from tenants.errors import AlreadyIssuedError
 from tenants.models import ServiceToken, Tenant
 from tenants.permissions import Permission
 from tenants.rules import clean_name
@@ -49,8 +50,6 @@ def issue_token(
     the token cannot do what is dangerous, whatever its scopes. `latest` is when the issuer itself ends, if it does.
     The same `intention` again raises AlreadyIssuedError, so that a form sent twice makes one token.
     """
-    if tenant is not None and tenant.status == Tenant.Status.ARCHIVED:
-        raise StatusError(f"The tenant “{tenant.name}” is archived, so no token can be issued for it.")
     made = new_token()
     granted = clean_scopes(scopes, grantable=grantable)
     token = ServiceToken(
@@ -66,6 +65,8 @@ def issue_token(
         issue_token=intention or None,
     )
     with transaction.atomic():
+        if tenant is not None:
+            hold_open(tenant.id)
         _insert(token)
         _record("service_token.issued", token, by=by, after=_described(token))
     return IssuedToken(token, made.text)
