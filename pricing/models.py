@@ -11,6 +11,9 @@ from typing import Any
 import msgspec
 from django.db import models
 
+from tenants.models import Project, Tenant
+from tenants.scope import TenantManager
+from wire.ids import short_id
 from wire.prices import ModelPrices, ProviderRules
 
 
@@ -67,7 +70,13 @@ class Model(models.Model):
     description = models.TextField(blank=True)
     note = models.TextField(blank=True)  # what the source says about this model's prices
     context_window = models.PositiveBigIntegerField(null=True)
+    output_most = models.PositiveBigIntegerField(null=True)  # tokens of one answer at most
+    capabilities = models.JSONField(default=list, blank=True)  # such as "tools", "vision", "embeddings"
+    aliases = models.JSONField(default=list, blank=True)  # other names by which its provider knows it
+    tier = models.CharField(max_length=16, blank=True)  # bulk, standard or frontier; "" while nobody said
     deprecated = models.BooleanField(default=False)
+    deprecated_on = models.DateField(null=True, blank=True)  # the provider's announced last day
+    by_hand = models.BooleanField(default=False)  # added by a person: no sync takes it away
     gone = models.BooleanField(default=False)
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
@@ -145,3 +154,184 @@ class MatchRules(Versioned):
     def decoded(self) -> ProviderRules:
         """The rules as the price book has them."""
         return msgspec.convert(self.rules, ProviderRules)
+
+
+class PriceSync(models.Model):
+    """One comparison of a source with the catalogue: what it proposed, and what became of that."""
+
+    class Status(models.TextChoices):
+        NOTHING = "nothing", "Nothing changed"
+        PUBLISHED = "published", "Published"
+        WAITING = "waiting", "Waiting for a person"  # what is small was published; the rest waits
+        APPROVED = "approved", "Approved"
+        REJECTED = "rejected", "Rejected"
+        SUPERSEDED = "superseded", "Superseded"  # a later sync proposes something else
+        FAILED = "failed", "Failed"
+
+    source = models.CharField(max_length=64)
+    source_version = models.CharField(max_length=64, blank=True)
+    status = models.CharField(max_length=16, choices=Status.choices)
+    reason = models.TextField(blank=True)  # why it waits, or failed
+    digest = models.CharField(max_length=64, blank=True)  # of the changes that wait: what an approval is bound to
+    new_count = models.PositiveIntegerField(default=0)
+    changed_count = models.PositiveIntegerField(default=0)
+    gone_count = models.PositiveIntegerField(default=0)
+    book = models.ForeignKey(PriceBook, on_delete=models.PROTECT, null=True, related_name="+")  # the one that it made
+    at = models.DateTimeField()
+    decided_by = models.CharField(max_length=64, blank=True)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["-at"], name="price_sync_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.source_version}: {self.status}"
+
+
+class PriceChange(models.Model):
+    """What a sync proposes for one model."""
+
+    class Kind(models.TextChoices):
+        NEW = "new"
+        CHANGED = "changed"
+        GONE = "gone"
+        RULES = "rules"  # of a provider: how its models are found; `model_id` is ""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        PUBLISHED = "published"
+        REJECTED = "rejected"
+
+    sync = models.ForeignKey(PriceSync, on_delete=models.CASCADE, related_name="changes")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    status = models.CharField(max_length=16, choices=Status.choices)
+    provider_id = models.CharField(max_length=64)
+    model_id = models.CharField(max_length=255, blank=True)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    basis_points = models.IntegerField(null=True)  # the largest move of one figure: 1000 is 10 % dearer; None: from 0
+    effective_from = models.DateField(null=True)  # the UTC day from which the new prices hold
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["sync", "provider_id", "model_id", "kind"], name="change_once_per_sync")
+        ]
+        indexes = [models.Index(fields=["provider_id", "model_id"], name="price_change_by_model")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.provider_id}/{self.model_id}"
+
+
+def new_override_id() -> str:
+    """An id such as `o_4k2m9x0c1v7b`."""
+    return short_id("o")
+
+
+class Override(models.Model):
+    """What a tenant is charged instead of the list price."""
+
+    class Kind(models.TextChoices):
+        ABSOLUTE = "absolute", "Prices of their own"
+        PERCENT = "percent", "Percent of the list price"
+        FREE = "free", "Free"
+
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        ARCHIVED = "archived"
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_override_id, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    name = models.CharField(max_length=120)
+    provider = models.CharField(max_length=64, default="*")  # with wildcards
+    model = models.CharField(max_length=200, default="*")  # with wildcards
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    prices = models.JSONField(
+        default=dict, blank=True
+    )  # unit -> pico-USD per unit; units not named keep the list price
+    basis_points = models.IntegerField(default=0)  # -1500: 15 % off; 500: 5 % on top; never below -10000
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True, blank=True)
+    priority = models.IntegerField(default=0)  # the higher goes first; a project's own go before all others
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.ACTIVE)
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "name"], condition=models.Q(status="active"), name="active_override_name_once"
+            ),
+            models.CheckConstraint(condition=models.Q(basis_points__gte=-10000), name="override_never_pays"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OverrideBook(models.Model):
+    """All overrides of a tenant at a version, as gateways are told them: past charges are explained by it."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    version = models.PositiveIntegerField()
+    rules = models.JSONField()  # a tuple of `wire.overrides.OverrideRule`, in the order in which they are tried
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "version"], name="override_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id} overrides {self.version}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise ImmutableError("What was published as an override is never changed: add a new version.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise ImmutableError("What was published as an override is never deleted: past charges are explained by it.")
+
+
+class ExchangeRate(models.Model):
+    """A reference rate: so many units of a currency for one euro, on a day on which rates were published."""
+
+    currency = models.CharField(max_length=3)
+    day = models.DateField()
+    rate_e8 = models.PositiveBigIntegerField()  # times 10 ** 8
+    source = models.CharField(max_length=64)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["currency", "day"], name="one_rate_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day} EUR 1 = {self.rate_e8} × 10⁻⁸ {self.currency}"
+
+
+class Selection(models.Model):
+    """The model that a tenant, or one of its projects, chose as its default for a tier and a use."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    use = models.CharField(max_length=32)  # chat, responses, embeddings …
+    tier = models.CharField(max_length=16)  # bulk, standard or frontier
+    provider = models.CharField(max_length=64)
+    model = models.CharField(max_length=255)
+    version = models.PositiveIntegerField(default=1)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "project", "use", "tier"], nulls_distinct=False, name="selection_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.use} {self.tier}: {self.provider}/{self.model}"

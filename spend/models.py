@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from wire.ids import short_id
+
 
 class DirtyDay(models.Model):
     """A mark: events of this tenant's day were stored that its rollup may not hold yet.
@@ -49,3 +51,43 @@ class UnpricedModel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.model}"
+
+
+def new_rerating_id() -> str:
+    """An id such as `r_4k2m9x0c1v7b`."""
+    return short_id("r")
+
+
+class Rerating(models.Model):
+    """A job that prices past events anew, by writing them again with a higher rev. Of no tenant, or of one."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        DONE = "done"
+        STOPPED = "stopped"
+        FAILED = "failed"
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_rerating_id, editable=False)
+    dry = models.BooleanField()  # only says what would change
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.WAITING)
+    tenant_id = models.CharField(max_length=64, blank=True)  # "" for all
+    provider = models.CharField(max_length=64, blank=True)
+    model = models.CharField(max_length=400, blank=True)  # asked or priced; "" for all
+    begin = models.DateTimeField()
+    end = models.DateTimeField()
+    unpriced_only = models.BooleanField(default=False)
+    price_version = models.PositiveIntegerField()  # the book that it prices by
+    cursor = models.JSONField(default=dict, blank=True)  # where it goes on
+    events = models.PositiveBigIntegerField(default=0)  # looked at
+    total = models.PositiveBigIntegerField(default=0)  # to look at, as counted when it began
+    changed = models.PositiveBigIntegerField(default=0)
+    by_tenant = models.JSONField(default=dict, blank=True)  # tenant -> events and pico-USD before and after, as texts
+    error = models.TextField(blank=True)
+    created_by = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+    claimed_until = models.DateTimeField(null=True)  # whoever works on it renews this; after it, another may
+    ended_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.status}"
