@@ -7,6 +7,9 @@ from celery import shared_task
 
 from changes.actor import Actor
 from pricing import actions
+from pricing.rates import actions as rates
+from pricing.rates.base import RatesError
+from pricing.rates.sources import sources
 from pricing.sources import INSTALLED
 from pricing.sources.base import SourceError
 
@@ -23,3 +26,14 @@ def sync_prices() -> None:
         log.error("prices.sync_failed", source=source.name, reason=str(error))
         raise
     log.info("prices.synced", source=source.name, version=synced.book.version, changed=synced.changed)
+
+
+@shared_task
+def sync_rates() -> None:
+    """Add the exchange rates of the last days. When no source can be read, what is kept stays and it is logged."""
+    try:
+        done = rates.sync_rates(sources(), by=Actor.system("pricing.rates"))
+    except RatesError as error:
+        log.error("rates.sync_failed", reason=str(error))
+        raise
+    log.info("rates.synced", source=done.source, added=done.added, last_day=str(done.last_day))

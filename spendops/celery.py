@@ -16,6 +16,8 @@ app.autodiscover_tasks()
 
 app.conf.beat_schedule = {
     "sync prices": {"task": "pricing.tasks.sync_prices", "schedule": crontab(hour="3", minute="17")},
+    # published about 16:00 CET on working days; asked twice, should the feed be late
+    "sync exchange rates": {"task": "pricing.tasks.sync_rates", "schedule": crontab(hour="15,18", minute="37")},
     "evaluate budgets": {
         "task": "budgets.tasks.evaluate_budgets",
         "schedule": float(settings.BUDGET_TICK_SECONDS),

@@ -182,6 +182,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(_broker_folder / "beat-schedule")
 CELERY_TIMEZONE = "UTC"
+RATES_URL = env.text("SPENDOPS_RATES_URL")  # "" for the ECB's own feed, "off" for none
 BUDGET_TICK_SECONDS = env.number("SPENDOPS_BUDGET_TICK_SECONDS", 5, least=1, most=3600)
 
 # -- mail and Slack

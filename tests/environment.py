@@ -13,5 +13,6 @@ for name in [name for name in os.environ if name.startswith("SPENDOPS_") and not
 os.environ["SPENDOPS_DATA"] = tempfile.mkdtemp(prefix="spendops-test-")
 atexit.register(shutil.rmtree, os.environ["SPENDOPS_DATA"], ignore_errors=True)
 os.environ["SPENDOPS_LOG_LEVEL"] = "error"
+os.environ["SPENDOPS_RATES_URL"] = "off"
 if os.environ.get("SPENDOPS_TEST_DATABASE_URL"):
     os.environ["SPENDOPS_DATABASE_URL"] = os.environ["SPENDOPS_TEST_DATABASE_URL"]

@@ -6,154 +6,259 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('pricing', '0001_initial'),
-        ('tenants', '0004_reasons_and_last_use_of_projects'),
+        ("pricing", "0001_initial"),
+        ("tenants", "0004_reasons_and_last_use_of_projects"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='model',
-            name='aliases',
+            model_name="model",
+            name="aliases",
             field=models.JSONField(blank=True, default=list),
         ),
         migrations.AddField(
-            model_name='model',
-            name='by_hand',
+            model_name="model",
+            name="by_hand",
             field=models.BooleanField(default=False),
         ),
         migrations.AddField(
-            model_name='model',
-            name='capabilities',
+            model_name="model",
+            name="capabilities",
             field=models.JSONField(blank=True, default=list),
         ),
         migrations.AddField(
-            model_name='model',
-            name='deprecated_on',
+            model_name="model",
+            name="deprecated_on",
             field=models.DateField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='model',
-            name='output_most',
+            model_name="model",
+            name="output_most",
             field=models.PositiveBigIntegerField(null=True),
         ),
         migrations.AddField(
-            model_name='model',
-            name='tier',
+            model_name="model",
+            name="tier",
             field=models.CharField(blank=True, max_length=16),
         ),
         migrations.CreateModel(
-            name='ExchangeRate',
+            name="ExchangeRate",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('currency', models.CharField(max_length=3)),
-                ('day', models.DateField()),
-                ('rate_e8', models.PositiveBigIntegerField()),
-                ('source', models.CharField(max_length=64)),
-                ('seen_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("currency", models.CharField(max_length=3)),
+                ("day", models.DateField()),
+                ("rate_e8", models.PositiveBigIntegerField()),
+                ("source", models.CharField(max_length=64)),
+                ("seen_at", models.DateTimeField()),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('currency', 'day'), name='one_rate_a_day')],
+                "constraints": [models.UniqueConstraint(fields=("currency", "day"), name="one_rate_a_day")],
             },
         ),
         migrations.CreateModel(
-            name='PriceSync',
+            name="PriceSync",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(max_length=64)),
-                ('source_version', models.CharField(blank=True, max_length=64)),
-                ('status', models.CharField(choices=[('nothing', 'Nothing changed'), ('published', 'Published'), ('waiting', 'Waiting for a person'), ('approved', 'Approved'), ('rejected', 'Rejected'), ('superseded', 'Superseded'), ('failed', 'Failed')], max_length=16)),
-                ('reason', models.TextField(blank=True)),
-                ('digest', models.CharField(blank=True, max_length=64)),
-                ('new_count', models.PositiveIntegerField(default=0)),
-                ('changed_count', models.PositiveIntegerField(default=0)),
-                ('gone_count', models.PositiveIntegerField(default=0)),
-                ('at', models.DateTimeField()),
-                ('decided_by', models.CharField(blank=True, max_length=64)),
-                ('decided_at', models.DateTimeField(null=True)),
-                ('book', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.pricebook')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source", models.CharField(max_length=64)),
+                ("source_version", models.CharField(blank=True, max_length=64)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("nothing", "Nothing changed"),
+                            ("published", "Published"),
+                            ("waiting", "Waiting for a person"),
+                            ("approved", "Approved"),
+                            ("rejected", "Rejected"),
+                            ("superseded", "Superseded"),
+                            ("failed", "Failed"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("reason", models.TextField(blank=True)),
+                ("digest", models.CharField(blank=True, max_length=64)),
+                ("new_count", models.PositiveIntegerField(default=0)),
+                ("changed_count", models.PositiveIntegerField(default=0)),
+                ("gone_count", models.PositiveIntegerField(default=0)),
+                ("at", models.DateTimeField()),
+                ("decided_by", models.CharField(blank=True, max_length=64)),
+                ("decided_at", models.DateTimeField(null=True)),
+                (
+                    "book",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="pricing.pricebook"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='PriceChange',
+            name="PriceChange",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('new', 'New'), ('changed', 'Changed'), ('gone', 'Gone'), ('rules', 'Rules')], max_length=16)),
-                ('status', models.CharField(choices=[('waiting', 'Waiting'), ('published', 'Published'), ('rejected', 'Rejected')], max_length=16)),
-                ('provider_id', models.CharField(max_length=64)),
-                ('model_id', models.CharField(blank=True, max_length=255)),
-                ('before', models.JSONField(null=True)),
-                ('after', models.JSONField(null=True)),
-                ('basis_points', models.IntegerField(null=True)),
-                ('effective_from', models.DateField(null=True)),
-                ('sync', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='changes', to='pricing.pricesync')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("new", "New"), ("changed", "Changed"), ("gone", "Gone"), ("rules", "Rules")],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("waiting", "Waiting"), ("published", "Published"), ("rejected", "Rejected")],
+                        max_length=16,
+                    ),
+                ),
+                ("provider_id", models.CharField(max_length=64)),
+                ("model_id", models.CharField(blank=True, max_length=255)),
+                ("before", models.JSONField(null=True)),
+                ("after", models.JSONField(null=True)),
+                ("basis_points", models.IntegerField(null=True)),
+                ("effective_from", models.DateField(null=True)),
+                (
+                    "sync",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="changes", to="pricing.pricesync"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Selection',
+            name="Selection",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('use', models.CharField(max_length=32)),
-                ('tier', models.CharField(max_length=16)),
-                ('provider', models.CharField(max_length=64)),
-                ('model', models.CharField(max_length=255)),
-                ('version', models.PositiveIntegerField(default=1)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('project', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.project')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("use", models.CharField(max_length=32)),
+                ("tier", models.CharField(max_length=16)),
+                ("provider", models.CharField(max_length=64)),
+                ("model", models.CharField(max_length=255)),
+                ("version", models.PositiveIntegerField(default=1)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.project",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tenant"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Override',
+            name="Override",
             fields=[
-                ('id', models.CharField(default=pricing.models.new_override_id, editable=False, max_length=32, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=120)),
-                ('provider', models.CharField(default='*', max_length=64)),
-                ('model', models.CharField(default='*', max_length=200)),
-                ('kind', models.CharField(choices=[('absolute', 'Prices of their own'), ('percent', 'Percent of the list price'), ('free', 'Free')], max_length=16)),
-                ('prices', models.JSONField(blank=True, default=dict)),
-                ('basis_points', models.IntegerField(default=0)),
-                ('starts_at', models.DateTimeField()),
-                ('ends_at', models.DateTimeField(blank=True, null=True)),
-                ('priority', models.IntegerField(default=0)),
-                ('status', models.CharField(choices=[('active', 'Active'), ('archived', 'Archived')], default='active', max_length=16)),
-                ('version', models.PositiveIntegerField(default=1)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('project', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.project')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                (
+                    "id",
+                    models.CharField(
+                        default=pricing.models.new_override_id,
+                        editable=False,
+                        max_length=32,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("name", models.CharField(max_length=120)),
+                ("provider", models.CharField(default="*", max_length=64)),
+                ("model", models.CharField(default="*", max_length=200)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("absolute", "Prices of their own"),
+                            ("percent", "Percent of the list price"),
+                            ("free", "Free"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("prices", models.JSONField(blank=True, default=dict)),
+                ("basis_points", models.IntegerField(default=0)),
+                ("starts_at", models.DateTimeField()),
+                ("ends_at", models.DateTimeField(blank=True, null=True)),
+                ("priority", models.IntegerField(default=0)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("active", "Active"), ("archived", "Archived")], default="active", max_length=16
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=1)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.project",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tenant"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'active')), fields=('tenant', 'name'), name='active_override_name_once'), models.CheckConstraint(condition=models.Q(('basis_points__gte', -10000)), name='override_never_pays')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("status", "active")),
+                        fields=("tenant", "name"),
+                        name="active_override_name_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("basis_points__gte", -10000)), name="override_never_pays"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='OverrideBook',
+            name="OverrideBook",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveIntegerField()),
-                ('rules', models.JSONField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("version", models.PositiveIntegerField()),
+                ("rules", models.JSONField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tenant"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('tenant', 'version'), name='override_version_once')],
+                "constraints": [models.UniqueConstraint(fields=("tenant", "version"), name="override_version_once")],
             },
         ),
         migrations.AddIndex(
-            model_name='pricesync',
-            index=models.Index(fields=['-at'], name='price_sync_recent'),
+            model_name="pricesync",
+            index=models.Index(fields=["-at"], name="price_sync_recent"),
         ),
         migrations.AddIndex(
-            model_name='pricechange',
-            index=models.Index(fields=['provider_id', 'model_id'], name='price_change_by_model'),
+            model_name="pricechange",
+            index=models.Index(fields=["provider_id", "model_id"], name="price_change_by_model"),
         ),
         migrations.AddConstraint(
-            model_name='pricechange',
-            constraint=models.UniqueConstraint(fields=('sync', 'provider_id', 'model_id', 'kind'), name='change_once_per_sync'),
+            model_name="pricechange",
+            constraint=models.UniqueConstraint(
+                fields=("sync", "provider_id", "model_id", "kind"), name="change_once_per_sync"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='selection',
-            constraint=models.UniqueConstraint(fields=('tenant', 'project', 'use', 'tier'), name='selection_once', nulls_distinct=False),
+            model_name="selection",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "project", "use", "tier"), name="selection_once", nulls_distinct=False
+            ),
         ),
     ]
