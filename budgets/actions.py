@@ -11,16 +11,16 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from budgets.converting import convert
 from budgets.deciding import Reading, apply_reading, decide, open_period, standing_thresholds
 from budgets.errors import InvalidBudgetError, NoSuchBudgetError, StaleBudgetError
 from budgets.models import Budget, BudgetPeriod, Decision, default_thresholds
-from budgets.rules import checked_amount, checked_envs, checked_name, checked_thresholds
+from budgets.rules import checked_amount, checked_envs, checked_name, checked_thresholds, month_of
 from changes.actor import Actor
 from changes.record import Publish, Topic, record
 from tenants.actions.standing import hold_open
 from tenants.models import Tenant
 from tenants.scope import tenant_scope
-from wire.display import usd_exact
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Settings:
 
     name: str
     amount: str
-    currency: str = "USD"
+    currency: str | None = None
     enforcement: str | None = None
     thresholds: Iterable[int | str] | None = None
     envs: Iterable[str] | None = None
@@ -59,6 +59,7 @@ def create_budget(*, tenant: Tenant, wanted: Settings, by: Actor, now: datetime 
     now = now or timezone.now()
     budget = Budget(tenant=tenant, thresholds=default_thresholds())
     _take_over(budget, wanted)
+    convert(budget, month_of(now, tenant.time_zone).first_day)
     with tenant_scope(tenant.id), transaction.atomic():
         hold_open(tenant.id)
         _save(budget, new=True)
@@ -96,13 +97,14 @@ def change_budget(
                 f"“{budget.name}” was changed after you opened it. Look at what it says now, then change it again."
             )
         hold_open(tenant_id)
-        before, old_micro, was_hard = _described(budget), budget.amount_micro, budget.is_hard
+        before, old_limit, was_hard = _described(budget), budget.limit, budget.is_hard
         _take_over(budget, wanted)
         if _described(budget) == before:
             return SetBudget(budget)
+        convert(budget, month_of(now, budget.tenant.time_zone).first_day)
         budget.version += 1
         _save(budget, new=False)
-        raised = budget.amount_micro > old_micro
+        raised = budget.limit > old_limit
         # Locked, so that an evaluator at work waits here, then finds its reading overtaken.
         period = BudgetPeriod.objects.select_for_update().get(pk=open_period(budget, at=now, by=by).pk)
         was_blocking = was_hard and period.exhausted_at is not None
@@ -114,7 +116,7 @@ def change_budget(
             standing=standing_thresholds(period),
             at=now,
             by=by,
-            cause=f"The limit is {usd_exact(budget.limit)} now",
+            cause=f"The limit is {budget.amount} now",
         )
         record(
             "budget.raised" if raised else "budget.changed",
@@ -158,8 +160,8 @@ def archive_budget(
 
 def _take_over(budget: Budget, wanted: Settings) -> None:
     budget.name = checked_name(wanted.name)
-    budget.amount_micro = checked_amount(wanted.amount, wanted.currency)
-    budget.currency = wanted.currency
+    budget.amount_micro = checked_amount(wanted.amount)
+    budget.currency = (wanted.currency or budget.currency).upper()
     if wanted.enforcement is not None:
         if wanted.enforcement not in Budget.Enforcement.values:
             raise InvalidBudgetError("A budget is either soft or hard.", field="enforcement")
@@ -192,7 +194,7 @@ def _save(budget: Budget, *, new: bool) -> None:
 def _worded(budget: Budget) -> str:
     envs = ", ".join(budget.envs) or "all environments"
     at = ", ".join(f"{each}%" for each in budget.thresholds)
-    return f"{usd_exact(budget.limit)} a month, {budget.enforcement}, {envs}, told at {at}"
+    return f"{budget.amount} a month, {budget.enforcement}, {envs}, told at {at}"
 
 
 def _described(budget: Budget) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F
 
+from budgets.converting import convert_anew
 from budgets.models import Budget, BudgetPeriod, Crossing, Decision
 from budgets.rules import EXHAUSTED_PERCENT, Bounds, Verdict, judge, local_moment, month_of
 from changes.actor import Actor
@@ -102,6 +103,7 @@ def open_period(budget: Budget, *, at: datetime, by: Actor) -> BudgetPeriod:
         first_day=bounds.first_day,
         defaults={"tenant_id": budget.tenant_id, **_moments(bounds)},
     )
+    convert_anew(budget, bounds.first_day)
     if not made and all(getattr(period, name) == value for name, value in _moments(bounds).items()):
         return period
     # The tenant moved to another zone: its days begin at other moments now, and only one period may hold at a time.
@@ -161,7 +163,7 @@ def _write_crossings(budget: Budget, period: BudgetPeriod, verdict: Verdict, *, 
         ],
         ignore_conflicts=True,
     )
-    told = f"{verdict.told}% of {usd_exact(budget.limit)} is used"
+    told = f"{verdict.told}% of {budget.limit_text} is used"
     passed = [f"{each}%" for each in verdict.crossed[:-1]]
     why = f"{told}. Reached in the same moment and not told: {', '.join(passed)}." if passed else f"{told}."
     decide(budget, Decision.What.CROSSED, why, at=at, spent=period.spent, data_to=period.data_to)

@@ -9,11 +9,13 @@ from django.conf import settings
 from django.http import QueryDict
 
 from budgets.actions import Settings
+from budgets.converting import budget_currencies
 from budgets.models import Budget
 from budgets.rules import NAME_LONGEST
 from tenants.errors import RefusedError
 from tenants.forms.base import ActionForm
-from wire.display import usd_exact
+from tenants.models import Tenant
+from wire.display import typed_amount
 
 
 class BudgetForm(ActionForm):
@@ -27,11 +29,16 @@ class BudgetForm(ActionForm):
         widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Monthly AI spend"}),
     )
     amount = forms.CharField(
-        label="Limit a month, in USD",
+        label="Limit a month",
         max_length=40,
         help_text="Six decimal places at most, like 250 or 0.0001.",
         error_messages={"required": "Write an amount."},
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off", "placeholder": "250.00"}),
+    )
+    currency = forms.ChoiceField(
+        label="Currency",
+        required=False,
+        help_text="Another one than USD is converted by the ECB's rate of the month's first day, for the whole month.",
     )
     enforcement = forms.ChoiceField(
         label="At 100%",
@@ -58,8 +65,13 @@ class BudgetForm(ActionForm):
     )
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        offered = budget_currencies(tenant.currency)
+        kept = self.initial.get("currency")
+        currency = cast(forms.ChoiceField, self.fields["currency"])
+        currency.choices = [(code, code) for code in (*offered, *([kept] if kept and kept not in offered else []))]
+        currency.initial = offered[0]
         envs = cast(forms.MultipleChoiceField, self.fields["envs"])
         envs.choices = [(name, name) for name in settings.SPENDOPS.environments]
 
@@ -84,6 +96,7 @@ class BudgetForm(ActionForm):
         return Settings(
             name=given["name"],
             amount=given["amount"],
+            currency=given["currency"] or None,
             enforcement=given["enforcement"],
             thresholds=[
                 word for word in given["thresholds"].replace(",", " ").replace(";", " ").split() if word != "%"
@@ -96,7 +109,8 @@ def initial_of(budget: Budget) -> dict[str, Any]:
     """What the form of a budget begins with."""
     return {
         "name": budget.name,
-        "amount": usd_exact(budget.limit).removeprefix("$"),
+        "amount": typed_amount(budget.amount_micro),
+        "currency": budget.currency,
         "enforcement": budget.enforcement,
         "thresholds": ", ".join(str(each) for each in budget.thresholds),
         "envs": budget.envs,

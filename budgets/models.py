@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.db import models
 
 from budgets.fields import PicoField
 from tenants.models import Tenant
 from tenants.scope import TenantManager
+from wire.display import day, money, usd
 from wire.ids import short_id
 from wire.money import PICO_PER_MICRO
 
@@ -40,6 +43,11 @@ class Budget(models.Model):
     name = models.CharField(max_length=80)
     amount_micro = models.BigIntegerField()  # micro-units of `currency`
     currency = models.CharField(max_length=3, default="USD")
+    # What the amount is in USD, in pico-USD, for a currency other than USD: by the rate of the period's first day, so that
+    # it stands still while the period lasts.
+    converted = PicoField(null=True, blank=True)
+    rate_day = models.DateField(null=True, blank=True)  # on which that rate was published
+    rate_e8 = models.PositiveBigIntegerField(null=True, blank=True)  # units of the currency for one USD, times 10 ** 8
     period = models.CharField(max_length=16, choices=Period.choices, default=Period.MONTHLY)
     enforcement = models.CharField(max_length=16, choices=Enforcement.choices, default=Enforcement.SOFT)
     thresholds = models.JSONField(default=default_thresholds)  # percent used, rising
@@ -66,7 +74,25 @@ class Budget(models.Model):
     @property
     def limit(self) -> int:
         """The amount in pico-USD, the unit that spend is compared in."""
-        return self.amount_micro * PICO_PER_MICRO
+        return self.amount_micro * PICO_PER_MICRO if self.converted is None else self.converted
+
+    @property
+    def amount(self) -> str:
+        """The amount as it was set, in its currency: "€1,000.00"."""
+        return money(self.amount_micro, self.currency)
+
+    @property
+    def limit_text(self) -> str:
+        """The limit as people compare spend with it: "$250.00", or "$1,085.20 (€1,000.00)"."""
+        return self.amount if self.converted is None else f"{usd(self.converted)} ({self.amount})"
+
+    @property
+    def conversion(self) -> str:
+        """How the amount became USD, "" for one in USD: "€1,000.00 at 0.9215 EUR for $1 (ECB, 30 Oct 2026)"."""
+        if self.rate_day is None or self.rate_e8 is None:
+            return ""
+        rate = f"{Decimal(self.rate_e8).scaleb(-8).normalize():f}"
+        return f"{self.amount} at {rate} {self.currency} for $1 (ECB, {day(self.rate_day)})"
 
     @property
     def is_hard(self) -> bool:

@@ -44,6 +44,7 @@ def tenant_block(tenant_id: str, env: str, *, now: datetime | None = None) -> Bl
             name=period.budget.name,
             spent=period.spent,
             limit=period.budget.limit,
+            amount="" if period.budget.converted is None else period.budget.amount,
             ends_at=period.ends_at,
             time_zone=period.time_zone,
         ),
@@ -130,7 +131,7 @@ class Standing:
     def says(self) -> str:
         """The bar in words, for whoever does not see it."""
         return (
-            f"{self.budget.name}: {usd_exact(self.spent)} of {usd_exact(self.budget.limit)} used, {self.percent}%; "
+            f"{self.budget.name}: {usd_exact(self.spent)} of {self.budget.limit_text} used, {self.percent}%; "
             f"{self.time_percent}% of the period is gone."
         )
 

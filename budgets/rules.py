@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from budgets.errors import InvalidBudgetError
-from wire.display import usd_exact
+from wire.display import usd, usd_exact
 from wire.money import MoneyError, micro_from_text
 
 EXHAUSTED_PERCENT = 100
@@ -102,9 +102,9 @@ def local_moment(at: datetime, time_zone: str) -> str:
     return f"{local.day} {local:%b %H:%M} {time_zone}"
 
 
-def block_message(*, name: str, spent: int, limit: int, ends_at: datetime, time_zone: str) -> str:
-    """What a caller reads who is refused because of a budget."""
-    used = f"{usd_exact(spent)} of {usd_exact(limit)}"
+def block_message(*, name: str, spent: int, limit: int, ends_at: datetime, time_zone: str, amount: str = "") -> str:
+    """What a caller reads who is refused because of a budget. `amount` is the limit in another currency than USD."""
+    used = f"{usd_exact(spent)} of {f'{usd(limit)} ({amount})' if amount else usd_exact(limit)}"
     return f'Budget "{name}" used: {used}. Resets {local_moment(ends_at, time_zone)}.'
 
 
@@ -120,14 +120,8 @@ def checked_name(text: str) -> str:
     return name
 
 
-def checked_amount(text: str, currency: str) -> int:
+def checked_amount(text: str) -> int:
     """An amount as a person types it, in micro-units."""
-    if currency != "USD":
-        raise InvalidBudgetError(
-            f"A budget in {currency or 'no currency'} cannot be compared with spend yet, because there are no exchange "
-            "rates: give the amount in USD.",
-            field="currency",
-        )
     try:
         amount = micro_from_text(text)
     except MoneyError as error:

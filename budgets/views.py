@@ -36,7 +36,6 @@ from tenants.errors import RefusedError
 from tenants.http import TenantRequest
 from tenants.models import ApiKey
 from tenants.permissions import Permission, needs
-from wire.display import usd_exact
 
 SHOWN_IN_PANEL = 5
 
@@ -69,7 +68,7 @@ def panel(request: HttpRequest) -> HttpResponse:
 def new(request: HttpRequest) -> HttpResponse:
     """The form of a new budget."""
     request = cast(TenantRequest, request)
-    form = BudgetForm(request.POST or None)
+    form = BudgetForm(request.POST or None, tenant=request.tenant)
     if request.method == "POST" and form.is_valid():
         try:
             made = create_budget(tenant=request.tenant, wanted=form.wanted(), by=request.actor)
@@ -91,7 +90,7 @@ def edit(request: HttpRequest, budget_id: str) -> HttpResponse:
     if budget.status == Budget.Status.ARCHIVED:
         messages.error(request, f"“{budget.name}” is archived and cannot be changed: set a new budget instead.")
         return redirect("budgets:budget", budget.id)
-    form = BudgetForm(request.POST or None, initial=initial_of(budget))
+    form = BudgetForm(request.POST or None, initial=initial_of(budget), tenant=request.tenant)
     if request.method == "POST" and form.is_valid():
         try:
             done = change_budget(
@@ -107,9 +106,8 @@ def edit(request: HttpRequest, budget_id: str) -> HttpResponse:
         except RefusedError as error:
             form.refuse(error)
         else:
-            limit = usd_exact(done.budget.limit)
             passing = " Calls pass again within a second." if done.lifted else ""
-            messages.success(request, f"“{done.budget.name}” is {limit} a month now.{passing}")
+            messages.success(request, f"“{done.budget.name}” is {done.budget.amount} a month now.{passing}")
             return redirect("budgets:budget", budget.id)
     context = _form_context(request, form) | {"budget": budget, "standing": standing_of(budget)}
     return render(request, "budgets/edit.html", context, status=422 if form.errors else 200)

@@ -61,6 +61,11 @@ def money(micro: int, currency: str) -> str:
     return _currency(decimal_from_micro(micro), currency)
 
 
+def typed_amount(micro: int) -> str:
+    """Micro-units as a person types them into a form: "1,250.50", and two places at least."""
+    return usd_exact(decimal_from_micro(micro)).removeprefix("$")
+
+
 def price_per_million(pico_per_unit: int) -> str:
     """A price per unit as people quote it, for a million units: `price_per_million(150_000)` is "$0.15"."""
     return usd_exact(pico_per_unit * 10**6)

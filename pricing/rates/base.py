@@ -49,14 +49,19 @@ class Rate(NamedTuple):
         """Pico-USD in micro-units of the currency, rounded half-even: the one rounding point of a conversion."""
         return _rounded(pico_usd * self.units_e8, self.usd_e8 * PICO_PER_MICRO)
 
-    def to_pico(self, micro: int) -> int:
-        """Micro-units of the currency in pico-USD, rounded half-even."""
-        return _rounded(micro * PICO_PER_MICRO * self.usd_e8, self.units_e8)
+    def to_micro_usd(self, micro: int) -> int:
+        """Micro-units of the currency in micro-USD, rounded half-even: as fine as amounts that people set are."""
+        return _rounded(micro * self.usd_e8, self.units_e8)
+
+    @property
+    def per_usd_e8(self) -> int:
+        """Units of the currency for one USD, times 10 ** 8, rounded half-even: for display, never for converting."""
+        return _rounded(self.units_e8 * E8, self.usd_e8)
 
     @property
     def per_usd(self) -> Decimal:
-        """Units of the currency for one USD with six places, for display."""
-        return Decimal(_rounded(self.units_e8 * 10**6, self.usd_e8)).scaleb(-6)
+        """The same as people read it."""
+        return Decimal(self.per_usd_e8).scaleb(-8)
 
 
 def reference(day: date, currency: str, text: str) -> Reference:

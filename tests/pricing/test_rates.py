@@ -96,7 +96,7 @@ def test_conversions_are_exact_up_to_the_last_micro(pico, units, usd):
     rate = Rate("XXX", FRIDAY, units, usd, "")
     exact = Fraction(pico * units, usd * 10**6)
     assert rate.from_pico(pico) == round(exact)  # Python rounds fractions half to even
-    assert rate.to_pico(pico) == round(Fraction(pico * 10**6 * usd, units))
+    assert rate.to_micro_usd(pico) == round(Fraction(pico * usd, units))
 
 
 def test_a_sync_adds_what_is_new_and_changes_nothing(rates):

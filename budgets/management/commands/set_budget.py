@@ -12,7 +12,6 @@ from budgets.models import Budget
 from changes.actor import Actor
 from tenants.errors import RefusedError
 from tenants.models import Tenant
-from wire.display import usd_exact
 
 
 class Command(BaseCommand):
@@ -21,7 +20,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--tenant", required=True, help="the tenant's id")
         parser.add_argument("--name", required=True, help="the budget's name: callers read it when they are refused")
-        parser.add_argument("--amount", required=True, help="USD a month, like 250 or 0.0001")
+        parser.add_argument("--amount", required=True, help="a month, like 250 or 0.0001")
+        parser.add_argument(
+            "--currency", help="USD unless said; another one is converted by the ECB's rate of the month's first day"
+        )
         kind = parser.add_mutually_exclusive_group()
         kind.add_argument("--hard", action="store_const", const=Budget.Enforcement.HARD, dest="enforcement")
         kind.add_argument("--soft", action="store_const", const=Budget.Enforcement.SOFT, dest="enforcement")
@@ -36,6 +38,7 @@ class Command(BaseCommand):
         wanted = Settings(
             name=options["name"],
             amount=options["amount"],
+            currency=options["currency"],
             enforcement=options["enforcement"],
             thresholds=_words(options["thresholds"]),
             envs=_words(options["envs"]),
@@ -50,6 +53,7 @@ class Command(BaseCommand):
                 "id": budget.id,
                 "name": budget.name,
                 "amount_micro": budget.amount_micro,
+                "currency": budget.currency,
                 "enforcement": budget.enforcement,
                 "thresholds": budget.thresholds,
                 "envs": budget.envs,
@@ -60,9 +64,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(said))
             return
         verb = "created" if done.created else "raised" if done.raised else "set"
-        self.stdout.write(
-            f"{budget.id} {verb}: “{budget.name}”, {usd_exact(budget.limit)} a month, {budget.enforcement}."
-        )
+        self.stdout.write(f"{budget.id} {verb}: “{budget.name}”, {budget.amount} a month, {budget.enforcement}.")
 
 
 def _words(text: str | None) -> list[str] | None:

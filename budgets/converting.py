@@ -1,0 +1,55 @@
+"""Budgets in another currency than USD: what their amount is in USD, which spend is counted in.
+
+The rate is that of the first day of the period, or the last one published before it, and holds for the whole period:
+a limit that moved with the exchange rate from day to day would refuse and allow calls for no reason that anybody set.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import structlog
+
+from budgets.errors import InvalidBudgetError
+from budgets.models import Budget
+from pricing.rates.base import RatesError
+from pricing.rates.queries import USD, currencies_with_rates, rate_on
+from wire.money import PICO_PER_MICRO
+
+logger = structlog.get_logger(__name__)
+
+
+def convert(budget: Budget, first_day: date) -> None:
+    """Set what a budget's amount is in USD in the period that begins on a day. Raises InvalidBudgetError."""
+    if budget.currency == USD:
+        budget.converted = budget.rate_day = budget.rate_e8 = None
+        return
+    try:
+        rate = rate_on(budget.currency, first_day)
+    except RatesError as error:
+        raise InvalidBudgetError(
+            f"A budget in {budget.currency} cannot be compared with spend: {error}", field="currency"
+        ) from error
+    budget.converted = rate.to_micro_usd(budget.amount_micro) * PICO_PER_MICRO
+    budget.rate_day, budget.rate_e8 = rate.day, rate.per_usd_e8
+    if not budget.converted:
+        raise InvalidBudgetError("That amount is nothing in USD: set a larger one.", field="amount")
+
+
+def convert_anew(budget: Budget, first_day: date) -> None:
+    """The same for a period that begins by itself. Without rates the last known one stays in force, and it is said."""
+    if budget.currency == USD or budget.rate_day == first_day:
+        return
+    try:
+        convert(budget, first_day)
+    except InvalidBudgetError as error:
+        logger.error("a budget keeps its old exchange rate", budget=budget.id, reason=str(error))
+        return
+    Budget.objects.filter(pk=budget.pk).update(
+        converted=budget.converted, rate_day=budget.rate_day, rate_e8=budget.rate_e8
+    )
+
+
+def budget_currencies(own: str) -> list[str]:
+    """The currencies that a tenant may set budgets in: its own, if there are rates of it, and USD."""
+    return [each for each in dict.fromkeys((own, USD)) if each in currencies_with_rates()]
