@@ -5,35 +5,56 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('spend', '0001_initial'),
+        ("spend", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Rerating',
+            name="Rerating",
             fields=[
-                ('id', models.CharField(default=spend.models.new_rerating_id, editable=False, max_length=32, primary_key=True, serialize=False)),
-                ('dry', models.BooleanField()),
-                ('status', models.CharField(choices=[('waiting', 'Waiting'), ('running', 'Running'), ('done', 'Done'), ('stopped', 'Stopped'), ('failed', 'Failed')], default='waiting', max_length=16)),
-                ('tenant_id', models.CharField(blank=True, max_length=64)),
-                ('provider', models.CharField(blank=True, max_length=64)),
-                ('model', models.CharField(blank=True, max_length=400)),
-                ('begin', models.DateTimeField()),
-                ('end', models.DateTimeField()),
-                ('unpriced_only', models.BooleanField(default=False)),
-                ('price_version', models.PositiveIntegerField()),
-                ('cursor', models.JSONField(blank=True, default=dict)),
-                ('events', models.PositiveBigIntegerField(default=0)),
-                ('total', models.PositiveBigIntegerField(default=0)),
-                ('changed', models.PositiveBigIntegerField(default=0)),
-                ('by_tenant', models.JSONField(blank=True, default=dict)),
-                ('error', models.TextField(blank=True)),
-                ('created_by', models.CharField(max_length=64)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('claimed_until', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
+                (
+                    "id",
+                    models.CharField(
+                        default=spend.models.new_rerating_id,
+                        editable=False,
+                        max_length=32,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("dry", models.BooleanField()),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("stopped", "Stopped"),
+                            ("failed", "Failed"),
+                        ],
+                        default="waiting",
+                        max_length=16,
+                    ),
+                ),
+                ("tenant_id", models.CharField(blank=True, max_length=64)),
+                ("provider", models.CharField(blank=True, max_length=64)),
+                ("model", models.CharField(blank=True, max_length=400)),
+                ("begin", models.DateTimeField()),
+                ("end", models.DateTimeField()),
+                ("unpriced_only", models.BooleanField(default=False)),
+                ("price_version", models.PositiveIntegerField()),
+                ("cursor", models.JSONField(blank=True, default=dict)),
+                ("events", models.PositiveBigIntegerField(default=0)),
+                ("total", models.PositiveBigIntegerField(default=0)),
+                ("changed", models.PositiveBigIntegerField(default=0)),
+                ("by_tenant", models.JSONField(blank=True, default=dict)),
+                ("error", models.TextField(blank=True)),
+                ("created_by", models.CharField(max_length=64)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("claimed_until", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
             ],
         ),
     ]
