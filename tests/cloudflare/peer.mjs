@@ -1,0 +1,52 @@
+// Starts workerd with two KV namespaces, the REST paths in front of them, and the reference Worker once for each.
+// Told by one JSON argument; says its address on one line; ends when its standard input is closed, or on SIGTERM.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const { packages, worker, account, tokens, namespaces, pepper, date } = JSON.parse(process.argv[2]);
+const { Miniflare } = createRequire(`${packages}/`)("miniflare");
+
+const edges = Object.entries(namespaces).map(([env, id]) => ({
+  name: `edge-${env}`,
+  modules: true,
+  script: readFileSync(worker, "utf8"),
+  compatibilityDate: date,
+  kvNamespaces: { SPENDOPS_KV: id },
+  bindings: { SPENDOPS_ENV: env, SPENDOPS_KEY_PEPPER: pepper },
+}));
+const api = {
+  name: "api",
+  modules: true,
+  script: readFileSync(new URL("v4.js", import.meta.url), "utf8"),
+  compatibilityDate: date,
+  kvNamespaces: Object.fromEntries(Object.entries(namespaces).map(([env, id]) => [`KV_${env.toUpperCase()}`, id])),
+  serviceBindings: Object.fromEntries(Object.keys(namespaces).map((env) => [`EDGE_${env.toUpperCase()}`, `edge-${env}`])),
+  bindings: {
+    ACCOUNT: account,
+    TOKENS: tokens,
+    NAMESPACES: Object.fromEntries(
+      Object.entries(namespaces).map(([env, id]) => [id, { title: `spendops-${env}`, binding: `KV_${env.toUpperCase()}` }]),
+    ),
+  },
+};
+
+const runtime = new Miniflare({
+  host: "127.0.0.1",
+  port: 0,
+  cf: false,
+  telemetry: { enabled: false },
+  workers: [api, ...edges],
+});
+
+let ending = false;
+async function end() {
+  if (ending) return;
+  ending = true;
+  await runtime.dispose();
+  process.exit(0);
+}
+process.on("SIGTERM", end);
+process.on("SIGINT", end);
+process.stdin.on("end", end).resume();
+
+console.log(String(await runtime.ready));
