@@ -20,6 +20,7 @@ from gateway.catalogue import anthropic_list, models_for, openai_list
 from gateway.config import Settings
 from gateway.health import health
 from gateway.incoming import Incoming, Receive, Scope, Send
+from gateway.lastknown import LastKnown
 from gateway.mirror import Mirror
 from gateway.missing import MissingModels
 from gateway.outbox import Outbox
@@ -48,13 +49,21 @@ class Gateway:
         shared = settings.shared
         self._policies = Policies()
         self._prices = Prices()
-        self._mirror = Mirror(lambda: shared.open_kv(settings.env), (self._policies, self._prices))
+        self._mirror = Mirror(
+            lambda: shared.open_kv(settings.env),
+            (self._policies, self._prices),
+            env=settings.env,
+            limit=settings.kv_stale,
+            copy=LastKnown(settings.last_known, settings.env),
+        )
         self._missing = MissingModels(lambda: shared.open_kv(settings.env))
         self._outbox = Outbox(lambda kind: shared.open_queue(kind, settings.env), (USAGE, DENIALS))
         self._upstream = Upstream(settings.timeouts)
         self._refusals = Refusals(self._outbox, settings.env)
         newest_first = [pepper for _, pepper in sorted(shared.peppers.items(), reverse=True)]
-        self._auth = Authenticator(self._policies, self._mirror, env=settings.env, peppers=newest_first)
+        self._auth = Authenticator(
+            self._policies, self._mirror, env=settings.env, peppers=newest_first, behind_proxy=settings.behind_proxy
+        )
         recorder = Recorder(self._outbox, self._missing, env=settings.env)
         self._calls = Calls(
             self._auth,
@@ -134,6 +143,7 @@ class Gateway:
             port=self._settings.port,
             documents=len(self._policies),
             price_version=self._prices.version,
+            kv_source=self._mirror.source,
             sandbox=sum(p.sandbox for p in self._settings.providers.values()),
         )
         await send({"type": "lifespan.startup.complete"})
