@@ -8,9 +8,10 @@ from django.http import Http404
 from access.models import User
 from changes.models import AuditEvent
 from tenants.http import TenantRequest
+from tenants.key_queries import KeyFilter, find_keys
 from tenants.models import ApiKey, Invitation, Project, ServiceToken, Tenant
 from tenants.permissions import Permission
-from tenants.queries import KeyFilter, find_keys, platform_tokens, tenants_of
+from tenants.queries import platform_tokens, tenants_of
 
 _OF_EVERY_KEY = frozenset({Permission.KEYS_VIEW, Permission.KEYS_ISSUE, Permission.KEYS_CHANGE, Permission.KEYS_REVOKE})
 _NOT_THERE = "There is nothing at this address."

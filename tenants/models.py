@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.db.models import F
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from access.models import new_handle
@@ -128,7 +130,10 @@ class ApiKey(models.Model):
         indexes = [
             models.Index(fields=["tenant", "-created_at", "-id"], name="key_by_tenant"),
             models.Index(fields=["tenant", "project", "-created_at"], name="key_by_project"),
-            models.Index(fields=["tenant", "expires_at"], name="key_by_expiry"),
+            models.Index(fields=["tenant", "owner_id", "-created_at", "-id"], name="key_by_owner"),
+            models.Index(fields=["tenant", "expires_at", "id"], name="key_by_expiry_and_id"),
+            models.Index(fields=["tenant", "last_used_at", "id"], name="key_by_last_use"),
+            models.Index(F("tenant"), Lower("name"), F("id"), name="key_by_name"),
         ]
 
     def __str__(self) -> str:

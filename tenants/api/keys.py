@@ -21,9 +21,9 @@ from tenants.frame.operations import created, operation
 from tenants.frame.paging import page_of
 from tenants.gates import api_key_for
 from tenants.http import TenantRequest
+from tenants.key_queries import KeyFilter, find_keys
 from tenants.models import ApiKey, Project
 from tenants.permissions import Permission
-from tenants.queries import KeyFilter, find_keys
 
 keys = Router(tags=["API keys"])
 

@@ -12,8 +12,9 @@ from django import forms
 from django.conf import settings
 
 from tenants.forms.base import ActionForm, end_of, lines_of, name_field
+from tenants.key_queries import KeyFilter, find_keys
 from tenants.models import ApiKey, Project, Tenant
-from tenants.queries import KeyFilter, find_keys, users_in
+from tenants.queries import users_in
 
 
 class IssueKeyForm(ActionForm):

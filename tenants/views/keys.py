@@ -20,9 +20,9 @@ from tenants.errors import AlreadyIssuedError, RefusedError
 from tenants.forms.keys import IssueKeyForm, KeyFilterForm, RevokeForm, RotateForm
 from tenants.gates import api_key_for, owner_seen
 from tenants.http import TenantRequest
+from tenants.key_queries import KeyFilter, find_keys
 from tenants.models import ApiKey
 from tenants.permissions import Permission, needs
-from tenants.queries import KeyFilter, find_keys
 from tenants.snippets import snippets
 
 PER_PAGE = 50

@@ -7,9 +7,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from changes.actor import Actor
+from tenants.key_queries import KeyFilter, find_keys
 from tenants.management.base import TenantCommand, tenant_named
 from tenants.models import ApiKey
-from tenants.queries import KeyFilter, find_keys
 
 
 class Command(TenantCommand):
