@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from django.db import transaction
@@ -49,10 +49,10 @@ def release(namespace: str, holder: str) -> None:
     PublisherLease.objects.filter(namespace=namespace, holder=holder).update(expires_at=timezone.now())
 
 
-def paused_until(namespace: str) -> datetime | None:
-    """The moment before which nothing is sent, None when the namespace is not paused."""
-    until = PublisherLease.objects.filter(namespace=namespace).values_list("paused_until", flat=True).first()
-    return until if until is not None and until > timezone.now() else None
+def state_of(namespace: str) -> PublisherLease:
+    """Whether a namespace is paused, and since how many failures; nothing is held against one that is new."""
+    found = PublisherLease.objects.filter(namespace=namespace).first()
+    return found or PublisherLease(namespace=namespace)
 
 
 def pause(namespace: str, error: str, *, retry_after: float = 0.0) -> None:
@@ -71,8 +71,9 @@ def pause(namespace: str, error: str, *, retry_after: float = 0.0) -> None:
 
 def resume(namespace: str) -> None:
     """The store works: nothing is held against it any more."""
-    failed = PublisherLease.objects.filter(Q(failures__gt=0) | ~Q(error=""), namespace=namespace)
-    if failed.update(failures=0, paused_until=None, error=""):
+    failed = state_of(namespace)
+    if failed.failures or failed.error:
+        PublisherLease.objects.filter(pk=failed.pk).update(failures=0, paused_until=None, error="")
         log.warning("Publishing into a namespace goes on", namespace=namespace)
 
 

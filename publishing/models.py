@@ -140,3 +140,8 @@ class PublisherLease(models.Model):
 
     def __str__(self) -> str:
         return self.namespace
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is sent just now."""
+        return self.paused_until is not None and self.paused_until > timezone.now()

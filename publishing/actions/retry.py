@@ -14,7 +14,7 @@ from publishing.models import KvEntry
 def retry_entry(*, entry: KvEntry, by: Actor) -> None:
     """Send a document again now, whatever its failures said."""
     with transaction.atomic():
-        KvEntry.objects.filter(pk=entry.pk).update(attempts=0, next_at=timezone.now(), error="")
+        KvEntry.objects.filter(pk=entry.pk).update(attempts=0, next_at=timezone.now(), parked=False, error="")
         record(
             "kv_entry.retried",
             by=by,
