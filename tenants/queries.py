@@ -26,8 +26,23 @@ class Standing(NamedTuple):
         return Role.PLATFORM_ADMIN in self.roles
 
 
+_REMEMBERED = "memberships_of_this_request"
+
+
 def memberships_of(user: User) -> list[Membership]:
     """A person's memberships, the oldest first, each with its tenant."""
+    found: list[Membership] | None = getattr(user, _REMEMBERED, None)
+    return _memberships_now(user) if found is None else found
+
+
+def remembered_memberships(user: User) -> list[Membership]:
+    """The same, read anew and kept with this very object: each request has one of its own, and asks several times."""
+    found = _memberships_now(user)
+    setattr(user, _REMEMBERED, found)
+    return found
+
+
+def _memberships_now(user: User) -> list[Membership]:
     return list(Membership.objects.filter(user=user).select_related("tenant").order_by("created_at", "id"))
 
 
