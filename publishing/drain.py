@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from publishing import leases
 from publishing.entries import with_rev
+from publishing.guards import let_through
 from publishing.models import KvEntry
 from publishing.namespace import Namespace
 from wire.documents import PRICING_BLOB, PRICING_VERSION
@@ -88,7 +89,7 @@ def _send_all_again(namespace: Namespace) -> int:
 def _drain(namespace: Namespace, holder: str) -> Drained:
     total = Drained()
     while claimed := _claim(namespace):
-        sent = _send(namespace, claimed)
+        sent = _send_unless_held(namespace, claimed)
         total = total.plus(sent)
         if sent.failed and leases.state_of(namespace.name).paused:
             return total
@@ -140,10 +141,26 @@ def _version_of_a_blob_in_place(namespace: Namespace) -> list[KvEntry]:
     return [version]
 
 
+def _send_unless_held(namespace: Namespace, entries: list[KvEntry]) -> Drained:
+    """A guard may hold a document back until a person has confirmed it."""
+
+    def published(key: str) -> bytes | None:
+        held = namespace.entry(key)
+        return None if held is None else held.body
+
+    try:
+        passed = let_through(entries, published)
+    except Exception as error:
+        _pause(namespace, error)
+        _give_back(entries)
+        return Drained(failed=len(entries))
+    return _send(namespace, passed)
+
+
 def _send(namespace: Namespace, entries: list[KvEntry]) -> Drained:
     """Write entries. When the store will not have one of them, it is found by halving and parked; the others go on."""
     total = Drained()
-    waiting = [entries]
+    waiting = [entries] if entries else []
     while waiting:
         part = waiting.pop()
         try:
@@ -167,8 +184,9 @@ def _send(namespace: Namespace, entries: list[KvEntry]) -> Drained:
         stale = [entry for entry, outcome in outcomes if outcome is Outcome.STALE]
         log.info("Published", namespace=namespace.name, entries=len(taken), overtaken=len(stale))
         try:
+            held = namespace.get_many([entry.key for entry in stale]) if stale else {}
             for entry in stale:
-                _outrun(entry, namespace.entry(entry.key))
+                _outrun(entry, held.get(entry.key))
         except Exception as error:
             _pause(namespace, error)
             unsent = [entry for each in (stale, *waiting) for entry in each]

@@ -1,4 +1,4 @@
-"""The rows of desired state, written many at once: documents of SQL, documents again at a higher rev, copies of a store.
+"""The rows of desired state, written many at once: what SQL says, the same again at a higher rev, copies of a store.
 
 All of this happens in a turn (`leases.wait_for_turn`), so of several publishers one at a time works here.
 """
@@ -157,7 +157,7 @@ def content_digest(content: msgspec.Struct | None) -> str:
     return "" if content is None else hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
-def with_rev(body: bytes | None, rev: int) -> bytes | None:
+def with_rev(body: bytes | memoryview | None, rev: int) -> bytes | None:
     """The same document at another rev."""
     return None if body is None else msgspec.json.encode(msgspec.json.decode(bytes(body)) | {"rev": rev})
 

@@ -72,6 +72,10 @@ class Namespace:
         """What the namespace holds under a key."""
         return self._opened().entry(key)
 
+    def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """What the namespace holds under many keys; absent ones are left out."""
+        return self._opened().get_many(keys)
+
     def list(self, prefix: str, *, after: str = "", most: int = 1000) -> Page:
         """Part of what the namespace holds under a prefix."""
         return self._opened().list(prefix, after=after, most=most)

@@ -24,5 +24,13 @@ app.conf.beat_schedule = {
     },
     "send alerts": {"task": "alerts.tasks.send_deliveries", "schedule": float(settings.BUDGET_TICK_SECONDS)},
     "note the audit head": {"task": "changes.tasks.note_audit_head", "schedule": crontab(minute="41")},
+    "forget old KV versions": {
+        "task": "publishing.tasks.forget_old_versions",
+        "schedule": crontab(hour="4", minute="23"),
+    },
+    "compare KV with SQL": {"task": "publishing.tasks.reconcile_stores", "schedule": crontab(minute="23")},
+    "repair what was confirmed": {"task": "publishing.tasks.repair_confirmed", "schedule": 15.0},
+    # asks each hour what is due, so that a week that passed while nothing ran is caught up with
+    "back KV up": {"task": "publishing.tasks.back_up_stores", "schedule": crontab(minute="52")},
     "collect unpriced models": {"task": "spend.tasks.collect_unpriced", "schedule": 30.0},
 }

@@ -25,7 +25,7 @@ class Opened(Store):
 
 
 class Stores:
-    """The stores that the configuration names during a test: an embedded one for each environment, until told others."""
+    """The stores that the configuration names during a test: an embedded one for each environment to begin with."""
 
     def __init__(self, folder: Path, settings: Any) -> None:
         self.folder = folder

@@ -1,0 +1,60 @@
+"""Scheduled work on the stores: comparing them with SQL, repairing what a person confirmed, backups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import structlog
+from celery import shared_task
+from django.conf import settings
+
+from changes.actor import Actor
+from publishing.backup.making import back_up, is_due
+from publishing.errors import BackupError, ReconcileBusyError
+from publishing.models import Reconciliation
+from publishing.reconcile.run import latest, prune, reconcile
+from wire.kv.stores import Store
+
+log = structlog.get_logger(__name__)
+
+RECONCILE = Actor.system("publishing.reconcile")
+
+
+@shared_task
+def reconcile_stores() -> None:
+    """Compare every store with SQL and repair it. What cannot be compared now is compared in an hour."""
+    for store in _stores():
+        _reconcile(store)
+    prune()
+
+
+@shared_task
+def repair_confirmed() -> None:
+    """Repair the stores whose held differences a person has confirmed since."""
+    for store in _stores():
+        last = latest(store.env, store.id)
+        if last is not None and last.status == Reconciliation.Status.HELD and last.confirmed_at is not None:
+            _reconcile(store)
+
+
+@shared_task
+def back_up_stores() -> None:
+    """Back up every namespace whose newest backup is a week old."""
+    for store in _stores():
+        if is_due(store):
+            try:
+                back_up(store)
+            except BackupError as error:
+                log.error("A namespace could not be backed up", env=store.env, store=store.id, error=str(error))
+
+
+def _stores() -> Iterator[Store]:
+    for stores in settings.SPENDOPS.stores.values():
+        yield from stores
+
+
+def _reconcile(store: Store) -> None:
+    try:
+        reconcile(store, by=RECONCILE)
+    except ReconcileBusyError as error:
+        log.info("A store is being compared already", env=store.env, store=store.id, error=str(error))
