@@ -135,7 +135,7 @@ class CloudflareKV:
         try:
             entries = [_listed(each) for each in answer["result"]]
             following = str(_object(answer.get("result_info")).get("cursor") or "")
-        except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
+        except (KeyError, TypeError) as error:
             raise StoreUnavailableError("Cloudflare's listing could not be understood.") from error
         last = given + most
         if last < len(entries):
@@ -291,9 +291,10 @@ def _in_bulks(elements: Sequence[bytes]) -> Iterator[bytes]:
         yield b"[" + b",".join(part) + b"]"
 
 
-def _listed(each: dict[str, Any]) -> Entry:
-    metadata = _metadata(each.get("metadata"))
-    return Entry(str(each["name"]), metadata.rev, metadata.digest, None)
+def _listed(each: object) -> Entry:
+    found = _object(each)
+    metadata = _metadata(found.get("metadata"))
+    return Entry(str(found["name"]), metadata.rev, metadata.digest, None)
 
 
 def _metadata(found: object) -> _Metadata:
