@@ -1,4 +1,4 @@
-"""Scheduled work on the stores: comparing them with SQL, repairing what a person confirmed, backups."""
+"""Scheduled work: comparing stores with SQL, repairing what a person confirmed, backups, forgetting old versions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from celery import shared_task
 from django.conf import settings
 
 from changes.actor import Actor
+from publishing import history
 from publishing.backup.making import back_up, is_due
 from publishing.errors import BackupError, ReconcileBusyError
 from publishing.models import Reconciliation
@@ -46,6 +47,12 @@ def back_up_stores() -> None:
                 back_up(store)
             except BackupError as error:
                 log.error("A namespace could not be backed up", env=store.env, store=store.id, error=str(error))
+
+
+@shared_task
+def forget_old_versions() -> None:
+    """Delete what no gateway has been told for 90 days."""
+    history.forget_old_versions()
 
 
 def _stores() -> Iterator[Store]:
