@@ -145,19 +145,19 @@ class Mirror:
 
     @property
     def stale(self) -> bool:
-        """Whether KV has not answered for so long that a missing document proves nothing."""
-        age = self.age
-        return age > STALE_SECONDS or (self._failures > 0 and age > 10 * POLL_SECONDS)
+        """Whether KV did not answer when it was last asked, or has not for long: a missing document proves nothing."""
+        return self._failures > 0 or self.age > STALE_SECONDS
 
     @property
     def expired(self) -> bool:
-        """Whether KV has been away for longer than calls may go on without it."""
-        return self.age > self._limit and self.stale
+        """Whether KV has been away for longer than calls may go on without it. One failed look is not away yet."""
+        age = self.age
+        return age > self._limit and (self._failures > 1 or age > STALE_SECONDS)
 
     @property
     def source(self) -> str:
         """Where the documents in force come from: "store", or "last-known-good" while that cannot be read."""
-        return "last-known-good" if self._problem or self.stale else "store"
+        return "last-known-good" if self.stale else "store"
 
     @property
     def problem(self) -> str:
@@ -222,8 +222,13 @@ class Mirror:
 
     def _opened(self) -> ReadableKV:
         if self._kv is None:
-            self._kv = self._open_kv()
-            self._listening = self._kv.listen(self._wake.set)
+            kv = self._open_kv()
+            try:
+                self._listening = kv.listen(self._wake.set)
+            except BaseException:
+                kv.close()
+                raise
+            self._kv = kv
         return self._kv
 
     def _let_go(self) -> None:
