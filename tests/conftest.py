@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.browsing import Person
     from tests.chromium import Window
     from tests.cloudflare.peer import Peer
+    from tests.redis import RedisServer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -100,6 +101,15 @@ def cloudflare(cloudflare_runtime: Peer) -> Peer:
     """The same, with nothing in its namespaces."""
     cloudflare_runtime.empty()
     return cloudflare_runtime
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A redis-server for the whole run. Tests take namespaces of their own in it, and never stop it."""
+    from tests.redis import redis_server
+
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ from pathlib import Path
 PROGRAMS = {
     "chromium": ("chromium", "browser tests drive a real Chromium"),
     "postgresql": ("initdb", "races are tested on a real PostgreSQL"),
+    # Debian starts it as a service on port 6379; the tests start their own on free ports and never touch that one
+    "redis-server": ("redis-server", "the Redis store is tested on a real Redis"),
     "nodejs": ("node", "the Cloudflare store is tested on Cloudflare's own runtime"),
     "npm": ("npm", "Cloudflare's runtime comes through it"),
 }
