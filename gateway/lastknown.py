@@ -87,7 +87,7 @@ class LastKnown:
             if not self._path.exists():
                 return None
             return self._read(self._opened())
-        except (_Unusable, sqlite3.Error, SettingError, OSError) as error:
+        except (_Unusable, sqlite3.Error, SettingError, OSError, ValueError) as error:
             log.warning("The local copy of policy is not used", error=str(error), file=self._path.name)
             self._remove()
             return None
@@ -141,12 +141,19 @@ class LastKnown:
         if env != self._env:
             raise _Unusable(f"it is of the environment {env}")
         entries = [Entry(*row) for row in db.execute("SELECT key, rev, digest, body FROM documents")]
-        if any(digest_of(entry.body) != entry.digest for entry in entries):
+        if not all(map(_whole, entries)):
             raise _Unusable("a document in it was changed")
-        return Copy(entries, Source(epoch, bool(claimed), Moment(*contact)))
+        wall, elapsed, boot = contact
+        return Copy(entries, Source(str(epoch), bool(claimed), Moment(float(wall), float(elapsed), str(boot))))
 
     def _remove(self) -> None:
         self.close()
         for suffix in ("", "-wal", "-shm"):
             with suppress(OSError):
                 self._path.with_name(self._path.name + suffix).unlink()
+
+
+def _whole(entry: Entry) -> bool:
+    """SQLite keeps any type in any column."""
+    known = isinstance(entry.key, str) and isinstance(entry.rev, int) and isinstance(entry.body, bytes)
+    return known and digest_of(entry.body) == entry.digest
