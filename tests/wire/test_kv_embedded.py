@@ -1,137 +1,131 @@
-"""The embedded KV store: revs, tombstones, changes, and several processes at once."""
+"""The embedded KV store's own: what it says when its file is locked, damaged, gone, forbidden, or the disk is full."""
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from wire.kv.base import Outcome, Write, digest_of
+from tests.wire.stores import ROOT
+from wire.kv.base import DocumentRefusedError, Outcome, StoreRefusedError, StoreUnavailableError, Write
 from wire.kv.embedded import EmbeddedKV
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def open_kv(tmp_path: Path) -> Iterator[Callable[[], EmbeddedKV]]:
-    opened: list[EmbeddedKV] = []
-
-    def make() -> EmbeddedKV:
-        opened.append(EmbeddedKV(tmp_path / "kv.sqlite3"))
-        return opened[-1]
-
-    yield make
-    for kv in opened:
-        kv.close()
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "kv.sqlite3"
 
 
-def test_an_older_rev_never_replaces_a_newer_one(open_kv):
-    kv = open_kv()
-    assert kv.write([Write("key:a", 2, b"two")]) == [Outcome.APPLIED]
-    assert kv.write([Write("key:a", 1, b"one")]) == [Outcome.STALE]
-    assert kv.write([Write("key:a", 2, b"other")]) == [Outcome.STALE]
-    assert kv.write([Write("key:a", 2, b"two")]) == [Outcome.REPEATED]
-    assert kv.write([Write("key:a", 3, b"three"), Write("key:b", 1, b"b")]) == [Outcome.APPLIED, Outcome.APPLIED]
-    assert (kv.get("key:a"), kv.get("key:b"), kv.get("key:c")) == (b"three", b"b", None)
+@pytest.fixture
+def kv(path: Path) -> Iterator[EmbeddedKV]:
+    with closing(EmbeddedKV(path, patience=0.1)) as opened:
+        opened.write([Write("key:a", 1, b"a")])
+        yield opened
 
 
-def test_a_deletion_is_remembered(open_kv):
-    kv = open_kv()
-    kv.write([Write("key:a", 1, b"one"), Write("key:a", 2, None)])
-    assert kv.get("key:a") is None
-    entry = kv.entry("key:a")
-    assert (entry.rev, entry.body, entry.digest) == (2, None, "")
-    assert kv.write([Write("key:a", 1, b"one")]) == [Outcome.STALE]  # a straggler does not revive it
-    assert kv.write([Write("key:a", 2, None)]) == [Outcome.REPEATED]
-    assert kv.write([Write("key:a", 3, b"anew")]) == [Outcome.APPLIED]
-    assert kv.get("key:a") == b"anew"
+CALLS: dict[str, Callable[[EmbeddedKV], object]] = {
+    "get": lambda kv: kv.get("key:a"),
+    "entry": lambda kv: kv.entry("key:a"),
+    "get_many": lambda kv: kv.get_many(["key:a"]),
+    "list": lambda kv: kv.list(""),
+    "changes": lambda kv: kv.changes(0),
+    "write": lambda kv: kv.write([Write("key:a", 2, b"b")]),
+    "add": lambda kv: kv.add("key:b", b"b"),
+}
+each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 
 
-def test_add_writes_once(open_kv):
-    first, second = open_kv(), open_kv()
-    assert first.add("missing:openai:x", b"first") is True
-    assert second.add("missing:openai:x", b"second") is False
-    assert second.get("missing:openai:x") == b"first"
-    assert second.entry("missing:openai:x").digest == digest_of(b"first")
+def test_while_another_process_holds_the_file_reading_goes_on_and_writing_waits(kv, path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert kv.get("key:a") == b"a"
+        assert kv.changes(0).keys == ["key:a"]
+        for name in ("write", "add"):
+            with pytest.raises(StoreUnavailableError, match=r"kv\.sqlite3 could not be used: database is locked"):
+                CALLS[name](kv)
+        other.execute("ROLLBACK")
+    assert kv.write([Write("key:a", 2, b"b")]) == [Outcome.APPLIED]
 
 
-def test_listing_goes_page_by_page(open_kv):
-    kv = open_kv()
-    kv.write([Write(f"key:{n:03d}", 1, b"x") for n in range(25)] + [Write("key;", 1, b""), Write("kez", 1, b"")])
-    kv.write([Write("key:007", 2, None)])
-    names, after = [], ""
-    while True:
-        page = kv.list("key:", after=after, most=10)
-        names += [entry.key for entry in page.entries]
-        after = page.after
-        if not after:
-            break
-    assert names == [f"key:{n:03d}" for n in range(25)]  # the deletion included
-    assert kv.list("nothing:").entries == []
+@each_call
+def test_a_file_that_was_moved_away_is_noticed(kv, path, call):
+    path.rename(path.with_name("elsewhere"))
+    with pytest.raises(StoreUnavailableError, match="moved away or replaced"):
+        call(kv)
+    EmbeddedKV(path).close()  # a new one has taken its place
+    with pytest.raises(StoreUnavailableError, match="moved away or replaced"):
+        call(kv)
 
 
-def test_changes_say_what_changed_since(open_kv):
-    writer, reader = open_kv(), open_kv()
-    writer.write([Write("key:a", 1, b"a"), Write("key:b", 1, b"b")])
-    everything = reader.changes(0)
-    assert everything.keys == ["key:a", "key:b"]
-    assert reader.changes(everything.mark).keys == []
-    writer.write([Write("key:a", 2, b"a2"), Write("key:c", 1, None), Write("key:b", 1, b"b")])
-    after = reader.changes(everything.mark)
-    assert sorted(after.keys) == ["key:a", "key:c"]  # a repetition changes nothing
-    writer.write([Write("key:a", 3, b"a3")])
-    assert writer.changes(after.mark).keys == ["key:a"]  # one's own writes too
+@each_call
+def test_a_damaged_file_is_named_with_what_to_do(kv, path, call):
+    kv.write([Write(f"key:{n}", 1, b"x" * 1000) for n in range(200)])
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek(4096)  # behind the first page
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    with pytest.raises(StoreRefusedError, match=r"is damaged .* `manage\.py republish`"):
+        call(kv)
+    with pytest.raises(StoreRefusedError, match=r"is damaged .* `manage\.py republish`"):
+        EmbeddedKV(path)
 
 
-def test_changes_of_ones_own_connection_are_seen_after_a_quiet_look(open_kv):
-    kv = open_kv()
-    kv.write([Write("key:a", 1, b"a")])
-    mark = kv.changes(0).mark
-    assert kv.changes(mark).keys == []
-    kv.write([Write("key:b", 1, b"b")])
-    later = kv.changes(mark)
-    assert later.keys == ["key:b"]
-    assert kv.changes(later.mark).keys == []
-    assert kv.changes(mark).keys == ["key:b"]  # an older mark is still told
+def test_a_file_that_is_something_else_is_refused(path):
+    path.write_text("a note that somebody left here " * 100)
+    with pytest.raises(StoreRefusedError, match=r"kv\.sqlite3 is damaged \(file is not a database\)"):
+        EmbeddedKV(path)
+    assert path.read_text().startswith("a note")
 
 
-@settings(deadline=None, max_examples=40)
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 6), st.sampled_from([b"x", b"y", None])), max_size=30))
-def test_the_highest_rev_wins_whatever_the_order(tmp_path_factory, writes):
-    kv = EmbeddedKV(tmp_path_factory.mktemp("kv") / "kv.sqlite3")
-    expected: dict[str, tuple[int, bytes | None]] = {}
-    for key, rev, body in writes:
-        (outcome,) = kv.write([Write(key, rev, body)])
-        newer = key not in expected or rev > expected[key][0]
-        assert (outcome is Outcome.APPLIED) == newer
-        if newer:
-            expected[key] = (rev, body)
-    assert {key: (entry.rev, entry.body) for key in expected if (entry := kv.entry(key))} == expected
-    kv.close()
+def test_a_folder_where_the_file_should_be_is_refused(path):
+    path.mkdir()
+    with pytest.raises(StoreRefusedError, match=r"kv\.sqlite3 cannot be used .* readable and writable"):
+        EmbeddedKV(path)
 
 
-WRITER = """
-import sys
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreRefusedError, match="cannot be opened"):
+        EmbeddedKV(tmp_path / "file" / "kv.sqlite3")
+
+
+def test_what_sqlite_cannot_hold_is_the_documents_fault(kv):
+    for write in (Write("key:b", 2**63, b"x"), Write("\ud800", 1, b"x")):
+        with pytest.raises(DocumentRefusedError):
+            kv.write([Write("key:c", 1, b"beside it"), write])
+    assert kv.get("key:c") is None  # all or nothing
+    assert kv.write([Write("key:c", 1, b"beside it")]) == [Outcome.APPLIED]
+
+
+FULL = """
+import resource, sys
 from pathlib import Path
-from wire.kv.base import Write
+from wire.kv.base import StoreUnavailableError, Write
 from wire.kv.embedded import EmbeddedKV
 kv = EmbeddedKV(Path(sys.argv[1]))
-for rev in range(1, 201):
-    kv.write([Write("shared", rev, sys.argv[2].encode() + str(rev).encode()), Write(f"own:{sys.argv[2]}", rev, b"x")])
+kv.write([Write("key:a", 1, b"a")])
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+for rev in (2, 3):
+    try:
+        kv.write([Write("key:a", rev, b"b"), Write("key:large", rev, bytes(2_000_000))])
+    except StoreUnavailableError as error:
+        print(error)
+print(kv.get("key:a"), kv.get("key:large"))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(*kv.write([Write("key:a", 4, b"c"), Write("key:large", 4, bytes(2_000_000))]))
 """
 
 
-def test_publishers_in_several_processes_do_not_interleave(open_kv, tmp_path):
-    kv = open_kv()
-    arguments = [sys.executable, "-c", WRITER, str(tmp_path / "kv.sqlite3")]
-    writers = [subprocess.Popen([*arguments, name], cwd=ROOT) for name in ("a", "b", "c")]
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
-    assert kv.entry("shared").rev == 200
-    assert {kv.entry(f"own:{name}").rev for name in "abc"} == {200}
-    seen = kv.changes(0)
-    assert sorted(seen.keys) == ["own:a", "own:b", "own:c", "shared"]
+def test_a_full_disk_takes_nothing_of_a_batch_and_passes(path):
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL, str(path)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    said = ended.stdout.splitlines()
+    assert [line.partition(":")[0] for line in said[:2]] == ["kv.sqlite3 could not be used"] * 2
+    assert said[2:] == ["b'a' None", "applied applied"]

@@ -130,17 +130,19 @@ class RedisKV:
 
     def listen(self, wake: Callable[[], None]) -> bool:
         """Raises StoreUnavailableError or StoreRefusedError when it cannot be listened now."""
-        if self._listener is not None:
-            self._listener.stop()
-        self._listener = Listener(self._redis, self._before + "changed", wake)
+        self._stop_listening()
         with translated():
-            self._listener.start()
+            self._listener = Listener(self._redis, self._before + "changed", wake)
         return True
 
     def close(self) -> None:
-        if self._listener is not None:
-            self._listener.stop()
+        self._stop_listening()
         self._redis.close()
+
+    def _stop_listening(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.stop()
 
     def _largest_value(self) -> int:
         """Redis closes the connection on whoever sends more, without saying why in time."""

@@ -15,20 +15,19 @@ FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between two tries to come back
 
 
 class Listener:
-    """Calls `wake` at each message, and each time that it is connected again: something may have been missed."""
+    """Calls `wake` at each message, and each time that it is connected again: something may have been missed.
+
+    Listens from the start. Raises what the client raises when that cannot be done now.
+    """
 
     def __init__(self, client: redis.Redis, channel: str, wake: Callable[[], None]) -> None:
         self._client = client
         self._channel = channel
         self._wake = wake
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._listen_forever, name="redis-listener", daemon=True)
-
-    def start(self) -> None:
-        """Subscribe, and listen from here on. Raises what the client raises when that cannot be done now."""
-        subscribed = self._subscribed()
+        # the first subscription is made here, so that no change after this is missed
         self._thread = threading.Thread(
-            target=self._listen_forever, args=(subscribed,), name="redis-listener", daemon=True
+            target=self._listen_forever, args=(self._subscribed(),), name="redis-listener", daemon=True
         )
         self._thread.start()
 
