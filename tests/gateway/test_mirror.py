@@ -15,7 +15,7 @@ from gateway.clock import Clock
 from gateway.lastknown import LastKnown
 from gateway.mirror import DOUBT_LEAST, PIECE, Document, Mirror
 from wire.documents import META_ENV
-from wire.kv.base import Write
+from wire.kv.base import StoreRefusedError, Write
 from wire.kv.embedded import EmbeddedKV
 
 LIMIT = 600.0
@@ -353,7 +353,7 @@ def test_a_copy_of_an_emptied_store_counts_too(site):
 
 def test_without_kv_and_without_a_copy_a_gateway_does_not_start(site):
     out_of_order(site)
-    with pytest.raises(sqlite3.DatabaseError):
+    with pytest.raises(StoreRefusedError):
         site.mirror().load()
 
 
@@ -414,7 +414,7 @@ def test_a_copy_that_cannot_be_trusted_is_not_used_and_is_made_anew(site, harm):
     site.run(nothing)
     harm(site)
     out_of_order(site)
-    with pytest.raises(sqlite3.DatabaseError):  # as if there were none
+    with pytest.raises(StoreRefusedError):  # as if there were none
         site.mirror().load()
     site.file.unlink()
     site.store = EmbeddedKV(site.file)
