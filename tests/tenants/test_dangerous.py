@@ -90,6 +90,10 @@ OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = 
     ("POST", "/projects/{project_id}/resume"): lambda ids: {},
     ("POST", "/projects/{project_id}/archive"): lambda ids: {"reason": "It is over."},
     ("POST", "/projects/{project_id}/bring-back"): lambda ids: {},
+    ("POST", "/keys/take-over"): lambda ids: {
+        "keys": [{"name": "Old bot", "sha256": "ab" * 32, "project": "Default", "env": "dev"}]
+    },
+    ("POST", "/keys/leaks/revoke"): lambda ids: {"text": "nothing is leaked"},
     ("POST", "/keys"): lambda ids: {"name": "New", "project_id": ids["project_id"], "env": "dev"},
     ("DELETE", "/keys/{key_id}"): lambda ids: {},
 }
