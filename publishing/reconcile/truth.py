@@ -50,7 +50,8 @@ def truths(env: str, keys: Collection[str]) -> dict[str, Truth | None]:
 def truths_without_entry(env: str, store: str, *, piece: int) -> Iterator[dict[str, Truth | None]]:
     """What SQL says of documents that the ledger has no entry of in this store, a piece after the other."""
     for things in _every_thing(env, piece):
-        named = {name: thing for name, thing in things.items() if name not in _known(env, store, things)}
+        known = _known(env, store, things)
+        named = {name: thing for name, thing in things.items() if name not in known}
         if named:
             yield _rendered(env, named, only=set(named))
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from publishing.publisher import Publisher
+from tests.publishing.places import Place
 from wire.kv.base import KV, Entry, ReadableKV
 from wire.kv.stores import Kind, Store
+
+if TYPE_CHECKING:
+    from tests.cloudflare.peer import Peer
+    from tests.redis import RedisServer
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,14 @@ class Stores:
 
     def embedded(self, env: str, name: str = "embedded") -> Store:
         return Opened(Kind.EMBEDDED, env, name, str(self.folder / env / f"{name}.sqlite3"), around=self._around)
+
+    def redis(self, env: str, server: RedisServer) -> Store:
+        namespace = f"{env}-{token_hex(4)}"
+        store_id = f"{server.address}#{namespace}"
+        return Opened(Kind.REDIS, env, store_id, server.address, namespace=namespace, around=self._around)
+
+    def cloudflare(self, env: str, peer: Peer) -> Store:
+        return Opened(Kind.CLOUDFLARE, env, peer.store(env), peer.address(env), token=peer.token, around=self._around)
 
     def name(self, named: dict[str, Sequence[Store]]) -> None:
         """Change the configuration: the stores of some environments, the first of which the test reads."""
@@ -89,3 +103,15 @@ def publisher(stores: Stores, db: None) -> Iterator[Publisher]:
     found = stores.publisher()
     yield found
     found.close()
+
+
+@pytest.fixture(params=[each.value for each in Kind])
+def place(request: pytest.FixtureRequest, stores: Stores) -> Place:
+    """The store of dev, of each kind in turn."""
+    if request.param == Kind.REDIS:
+        server: RedisServer = request.getfixturevalue("redis_server")
+        stores.name({"dev": [stores.redis("dev", server)]})
+    elif request.param == Kind.CLOUDFLARE:
+        peer: Peer = request.getfixturevalue("cloudflare")
+        stores.name({"dev": [stores.cloudflare("dev", peer)]})
+    return Place(stores.of("dev"))
