@@ -186,7 +186,7 @@ def test_of_two_edits_of_a_tenant_the_second_is_told_who_was_first(tenant):
     who = make_user("asha@example.com", name="Asha Rao")
     seen = tenant.version
     change_tenant(tenant=tenant, name="Acme Ltd", version=seen, by=replace(SOMEBODY, id=who.pk))
-    with pytest.raises(StaleError, match="was changed by Asha Rao \(name\) after you opened it"):
+    with pytest.raises(StaleError, match=r"was changed by Asha Rao \(name\) after you opened it"):
         change_tenant(tenant=tenant, name="Acme GmbH", version=seen, by=SOMEBODY)
     now = Tenant.objects.get(pk=tenant.pk)
     assert now.name == "Acme Ltd"
