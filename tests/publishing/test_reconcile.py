@@ -96,7 +96,7 @@ def test_every_kind_of_drift_is_repaired(published, publisher, keys, tenant):
     published.remove(keys[0])
     older = json.loads(held[keys[1]].body) | {"rev": 0}
     published.put(keys[1], 0, json.dumps(older).encode())
-    published.put(keys[2], 1, held[keys[2]].body.replace(b"active", b"ACTIVE") + b" ")
+    published.put(keys[2], 1, held[keys[2]].body + b" ")
     published.put(keys[3], 7, held[keys[3]].body + b" ")
     published.put(stranger, 3, held[keys[0]].body)
     row = repaired(published, publisher)
@@ -277,7 +277,6 @@ def test_what_sql_has_is_rendered_and_not_deleted_when_the_ledger_was_lost(publi
 def test_a_key_that_is_revoked_in_the_store_does_not_work_again_unasked(published, publisher, keys):
     """As after SQL was restored from a backup that is older than the revocation."""
     held = published.documents()[keys[0]]
-    published.put(keys[0], 5, held.body.replace(b'"active"', b'"revoked"').replace(b'"rev":1,', b'"rev":5,'))
     body = json.loads(held.body) | {"rev": 5, "status": "revoked"}
     published.put(keys[0], 5, json.dumps(body).encode())
     row = run(published)
