@@ -103,8 +103,10 @@ def _entries(namespace: Namespace) -> QuerySet[KvEntry]:
     return KvEntry.objects.filter(env=namespace.env, store=namespace.store.id)
 
 
-def _due(namespace: Namespace) -> QuerySet[KvEntry]:
-    return _entries(namespace).filter(published_rev__lt=F("rev"), parked=False, next_at__lte=timezone.now())
+def _due(namespace: Namespace, *urgent: bool) -> QuerySet[KvEntry]:
+    """Those that are urgent, those that are not, or both: said in the way that lets the index be used."""
+    behind = _entries(namespace).filter(published_rev__lt=F("rev"), parked=False, next_at__lte=timezone.now())
+    return behind.filter(urgent__in=urgent or (True, False))
 
 
 def _claim(namespace: Namespace) -> list[KvEntry]:
@@ -112,10 +114,9 @@ def _claim(namespace: Namespace) -> list[KvEntry]:
 
     What takes something away comes first, and of that the newest, so that nothing waits behind a bulk.
     """
-    due = _due(namespace)
-    others = due.filter(urgent=False).exclude(key=PRICING_VERSION)
+    others = _due(namespace, False).exclude(key=PRICING_VERSION)
     with transaction.atomic():
-        found = _locked(due.filter(urgent=True).order_by("-next_at"), namespace.batch)
+        found = _locked(_due(namespace, True).order_by("-next_at"), namespace.batch)
         found = found or _version_of_a_blob_in_place(namespace)
         found = found or _locked(others.order_by("next_at"), namespace.batch)
         if found:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 from django.conf import settings
+from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from publishing.models import KvEntry, KvVersion
@@ -31,6 +33,7 @@ _REVISED = [
     "error",
 ]  # of a row that is there already; what its store acknowledged stays
 _AT_ONCE = 1000
+_TABLE = KvEntry._meta.db_table
 
 
 class Held(NamedTuple):
@@ -100,6 +103,23 @@ def _desire(env: str, documents: dict[str, tuple[Document, int]]) -> None:
         unique_fields=["env", "key", "rev"],
         update_fields=["tenant_id", "body", "why", "at"],
     )
+
+
+def raise_revs(env: str, keys: Sequence[str], *, why: int) -> None:
+    """The same documents at a higher rev, in all stores that have their newest rows; `level` brings on the others."""
+    now = timezone.now()
+    held = held_of(env, keys, lock=True)
+    rows = KvEntry.objects.filter(env=env, key__in=keys, store__in=stores_fed(env))
+    newest = [
+        (with_rev(body, rev + 1), pk)
+        for pk, key, rev, body in rows.values_list("pk", "key", "rev", "body").iterator(_AT_ONCE)
+        if rev == held[key].rev
+    ]
+    KvEntry.objects.filter(pk__in=[pk for _, pk in newest]).update(
+        rev=F("rev") + 1, why=why, updated_at=now, next_at=now, attempts=0, parked=False, error=""
+    )
+    with connection.cursor() as cursor:  # one statement for many bodies, which differ
+        cursor.executemany(f"UPDATE {_TABLE} SET body = %s WHERE id = %s", newest)  # noqa: S608 - a constant
 
 
 def held_of(env: str, keys: Sequence[str], *, lock: bool) -> dict[str, Held]:

@@ -10,7 +10,7 @@ from changes.actor import Actor
 from changes.models import AuditEvent
 from changes.record import record, wake_publisher
 from publishing import leases
-from publishing.entries import copied, held_of, newest_rows, put, stores_fed
+from publishing.entries import raise_revs
 from publishing.errors import RepublishError
 from publishing.models import KvEntry, Republish
 
@@ -68,7 +68,7 @@ def republish_piece() -> bool:
             return False
         keys = _next_keys(found)
         if keys:
-            _raise(found, keys)
+            raise_revs(found.env, keys, why=found.why)
             Republish.objects.filter(pk=found.pk).update(after=keys[-1], done=F("done") + len(keys))
         else:
             _end(found, Republish.Status.DONE)
@@ -79,18 +79,6 @@ def republish_piece() -> bool:
 def _next_keys(found: Republish) -> list[str]:
     rows = KvEntry.objects.filter(env=found.env, key__gt=found.after).order_by("key")
     return list(rows.values_list("key", flat=True).distinct()[:PIECE])
-
-
-def _raise(found: Republish, keys: list[str]) -> None:
-    now = timezone.now()
-    held = held_of(found.env, keys, lock=True)
-    put(
-        [
-            copied(row, store, rev=row.rev + 1, why=found.why, now=now)
-            for row in newest_rows(found.env, keys, held)
-            for store in stores_fed(found.env)
-        ]
-    )
 
 
 def _end(found: Republish, status: Republish.Status) -> None:
