@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from django.conf import settings
 
 from access.models import Bucket, Ceremony, Confirmation, Session
 from spendops.api import api
+from tenants.forms.leaks import sealed
 from tenants.frame.operations import operations_of
+from tenants.models import Tenant
 from tenants.permissions import Role, needs_of
 from tenants.tokens import DANGEROUS
 from tests.access.test_gates import every_address
@@ -33,6 +36,12 @@ PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "tenants:key_issue": lambda ids: {"name": "New", "project": ids["project_id"], "env": "dev", "token": "once"},
     "tenants:key_enable": lambda ids: {},
     "tenants:key_rotate": lambda ids: {"grace": "1"},
+    "tenants:key_edit": lambda ids: {"name": "Other", "project": ids["project_id"], "version": "1"},
+    "tenants:key_batch_confirm": lambda ids: {
+        "action": "disable",
+        "key": ids["key_id"],
+        "digest": sha256(ids["key_id"].encode()).hexdigest(),
+    },
     "tenants:key_revoke": lambda ids: {"name": "Bot"},
     "tenants:token_issue": lambda ids: {
         "name": "New",
@@ -48,6 +57,13 @@ PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "tenants:member_remove": lambda ids: {},
     "tenants:invitation_revoke": lambda ids: {},
     "tenants:audit_export": lambda ids: {"format": "csv"},
+    "tenants:take_over": lambda ids: (
+        {"text": f"name,sha256\nOld,{'ab' * 32}", "env": "dev", "step": "take"} | {"project": ids["project_id"]}
+    ),
+    "tenants:leaks_revoke": lambda ids: {
+        "found": sealed([ids["key_id"]], tenant=Tenant(pk=ids["tenant_id"])),
+        "number": "1",
+    },
     "tenants:project_suspend": lambda ids: {"suspend-reason": "Runaway script."},
     "tenants:project_resume": lambda ids: {},
     "tenants:project_archive": lambda ids: {"archive-name": "Default", "archive-reason": "It is over."},

@@ -18,7 +18,7 @@ from tenants.takeover import COLUMNS, LINES_MOST, read_list
 
 class Command(TenantCommand):
     help = (
-        "Take over keys of another system: all of a list, or none of it. The list is CSV or JSON lines with the columns "
+        "Take over keys of another system: all of a list or none. The list is CSV or JSON lines with the columns "
         f"{', '.join(COLUMNS)}; name and sha256 are needed. At most {LINES_MOST:,} at once."
     )
 
