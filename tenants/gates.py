@@ -9,7 +9,7 @@ from access.models import User
 from changes.models import AuditEvent
 from tenants.http import TenantRequest
 from tenants.key_queries import KeyFilter, find_keys
-from tenants.models import ApiKey, Invitation, Project, ServiceToken, Tenant
+from tenants.models import ApiKey, Invitation, KeyBatch, Project, ServiceToken, Tenant
 from tenants.permissions import Permission
 from tenants.queries import platform_tokens, tenants_of
 
@@ -23,6 +23,14 @@ def api_key_for(request: TenantRequest, key_id: str) -> ApiKey:
     if key is None:
         raise Http404(_NOT_THERE)
     return key
+
+
+def key_batch_for(request: TenantRequest, batch_id: str) -> KeyBatch:
+    """The change of many keys with this id, if it was made in the request's tenant. Raises Http404."""
+    batch = KeyBatch.objects.filter(tenant=request.tenant, id=batch_id).first()
+    if batch is None:
+        raise Http404(_NOT_THERE)
+    return batch
 
 
 def owner_seen(request: TenantRequest) -> str:

@@ -21,8 +21,8 @@ from django.utils import timezone
 
 from access.models import User
 from tenants.models import ApiKey, Membership, Tenant
+from tenants.policy import EXPIRES_SOON
 
-EXPIRES_SOON = timedelta(days=14)
 UNUSED = timedelta(days=90)
 COUNTED_MOST = 10_000
 _OWNERS_MOST = 50

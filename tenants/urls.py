@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from tenants.views import audit, joining, keys, members, projects, tenants, tokens
+from tenants.views import (
+    audit,
+    joining,
+    key_batches,
+    key_life,
+    keys,
+    leaks,
+    members,
+    projects,
+    takeover,
+    tenants,
+    tokens,
+)
 
 app_name = "tenants"
 urlpatterns: list[URLPattern] = [
@@ -13,11 +25,17 @@ urlpatterns: list[URLPattern] = [
     path("audit/<int:event_id>", audit.detail, name="audit_event"),
     path("keys", keys.index, name="keys"),
     path("keys/issue", keys.issue, name="key_issue"),
+    path("keys/batch", key_batches.confirm, name="key_batch_confirm"),
+    path("keys/batches/<str:batch_id>", key_batches.detail, name="key_batch"),
+    path("keys/take-over", takeover.take_over, name="take_over"),
+    path("keys/leaks", leaks.check, name="leaks"),
+    path("keys/leaks/revoke", leaks.revoke, name="leaks_revoke"),
     path("keys/<str:key_id>", keys.detail, name="key"),
-    path("keys/<str:key_id>/disable", keys.disable, name="key_disable"),
-    path("keys/<str:key_id>/enable", keys.enable, name="key_enable"),
-    path("keys/<str:key_id>/rotate", keys.rotate, name="key_rotate"),
-    path("keys/<str:key_id>/revoke", keys.revoke, name="key_revoke"),
+    path("keys/<str:key_id>/edit", keys.edit, name="key_edit"),
+    path("keys/<str:key_id>/disable", key_life.disable, name="key_disable"),
+    path("keys/<str:key_id>/enable", key_life.enable, name="key_enable"),
+    path("keys/<str:key_id>/rotate", key_life.rotate, name="key_rotate"),
+    path("keys/<str:key_id>/revoke", key_life.revoke, name="key_revoke"),
     path("projects", projects.index, name="projects"),
     path("projects/new", projects.new, name="project_new"),
     path("projects/<str:project_id>", projects.detail, name="project"),
