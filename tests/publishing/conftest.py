@@ -12,6 +12,7 @@ import pytest
 
 from publishing.publisher import Publisher
 from tests.publishing.places import Place
+from tests.redis import RedisServer
 from wire.kv.base import KV, Entry, ReadableKV
 from wire.kv.stores import Kind, Store
 
@@ -50,6 +51,12 @@ class Stores:
 
     def cloudflare(self, env: str, peer: Peer) -> Store:
         return Opened(Kind.CLOUDFLARE, env, peer.store(env), peer.address(env), token=peer.token, around=self._around)
+
+    def redis(self, env: str, server: RedisServer) -> Store:
+        """A namespace of its own on a Redis that others use, too."""
+        namespace = f"{env}-{uuid4().hex}"
+        place = f"{server.address}#{namespace}"
+        return Opened(Kind.REDIS, env, place, server.address, namespace=namespace, around=self._around)
 
     def name(self, named: dict[str, Sequence[Store]]) -> None:
         """Change the configuration: the stores of some environments, the first of which the test reads."""
@@ -113,5 +120,6 @@ def place(request: pytest.FixtureRequest, stores: Stores) -> Place:
         stores.name({"dev": [stores.redis("dev", server)]})
     elif request.param == Kind.CLOUDFLARE:
         peer: Peer = request.getfixturevalue("cloudflare")
+        request.getfixturevalue("monkeypatch").setattr("wire.kv.cloudflare._paces", {})  # each test has its own calls
         stores.name({"dev": [stores.cloudflare("dev", peer)]})
     return Place(stores.of("dev"))
