@@ -21,10 +21,11 @@ UP_WITHIN = 20  # seconds
 class RedisServer:
     """A redis-server that can be ended and started again on the same port, with what it kept."""
 
-    def __init__(self, folder: Path, options: dict[str, str]) -> None:
+    def __init__(self, folder: Path, options: dict[str, str], *, tls: bool = False) -> None:
         self.folder = folder
         self.port = _free_port()
         self.options = options
+        self.tls = tls
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,7 +47,8 @@ class RedisServer:
         if program is None:
             raise RuntimeError("redis-server is missing. On Debian: sudo apt-get install redis-server")
         fixed = {
-            "port": str(self.port),
+            "port": "0" if self.tls else str(self.port),
+            "tls-port": str(self.port) if self.tls else "0",
             "bind": "127.0.0.1",
             "unixsocket": str(self.socket),
             "dir": str(self.folder),
@@ -92,9 +94,9 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(folder: Path, **options: str) -> Iterator[RedisServer]:
-    """A server for as long as the block runs; an option `a_b="c"` is its `--a-b c`."""
-    server = RedisServer(folder, {name.replace("_", "-"): value for name, value in options.items()})
+def redis_server(folder: Path, *, tls: bool = False, **options: str) -> Iterator[RedisServer]:
+    """A server for as long as the block runs; an option `a_b="c"` is its `--a-b c`. `tls`: its port speaks TLS only."""
+    server = RedisServer(folder, {name.replace("_", "-"): value for name, value in options.items()}, tls=tls)
     server.start()
     try:
         yield server

@@ -9,6 +9,7 @@ from secrets import token_hex
 
 import pytest
 
+from tests.cloudflare.peer import Peer
 from tests.redis import RedisServer, redis_server
 from tests.wire.stores import KINDS, StoreKind
 from wire.config import Config
@@ -64,9 +65,24 @@ def redis_settings(tmp_path: Path, redis_server: RedisServer) -> Settings:
 
 
 @pytest.fixture
+def cloudflare_settings(tmp_path: Path, cloudflare: Peer) -> Settings:
+    """Its namespaces are two and empty: the first that is named is dev's, the second prod's."""
+    free = list(cloudflare.namespaces)
+    taken: dict[str, str] = {}
+
+    def settings(namespace: str) -> dict[str, str]:
+        if namespace not in taken:
+            taken[namespace] = free.pop(0)
+        place = {"SPENDOPS_DATA": str(tmp_path), "SPENDOPS_KV": cloudflare.store(taken[namespace])}
+        return place | cloudflare.settings
+
+    return settings
+
+
+@pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A redis-server that this test may stop, fill and spoil. It keeps every write that it confirmed."""
     folder = tmp_path / "redis"
     folder.mkdir()
-    with redis_server(folder, appendonly="yes", appendfsync="no", enable_debug_command="yes") as server:
+    with redis_server(folder, appendonly="yes", appendfsync="no", repl_diskless_sync_delay="0") as server:
         yield server

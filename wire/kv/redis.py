@@ -53,6 +53,7 @@ class RedisKV:
         """Connect. Raises StoreUnavailableError, or StoreRefusedError also for a server that throws documents away."""
         self._before = f"{{{namespace}}}:"
         self._before_document = f"{self._before}doc:"
+        self._timeout = timeout
         self._listener: Listener | None = None
         pool = redis.ConnectionPool.from_url(
             address,
@@ -132,7 +133,7 @@ class RedisKV:
         """Raises StoreUnavailableError or StoreRefusedError when it cannot be listened now."""
         self._stop_listening()
         with translated():
-            self._listener = Listener(self._redis, self._before + "changed", wake)
+            self._listener = Listener(self._redis, self._before + "changed", wake, timeout=self._timeout)
         return True
 
     def close(self) -> None:

@@ -65,7 +65,7 @@ def translated() -> Iterator[None]:
 
 def _problem(error: Exception) -> StoreUnavailableError | StoreRefusedError | DocumentRefusedError:
     code = str(getattr(error, "status_code", None) or "")
-    said = " ".join(str(error).split())[:_SHOWN].rstrip(".")
+    said = " ".join(str(error).split()).rpartition(" caused error: ")[2].partition(" script: ")[0][:_SHOWN].rstrip(".")
     if "Protocol error: invalid bulk length" in said:
         return DocumentRefusedError("A document is larger than Redis takes (proto-max-bulk-len).")
     for text, sentence in _REFUSED_TEXTS.items():

@@ -20,8 +20,9 @@ class Listener:
     Listens from the start. Raises what the client raises when that cannot be done now.
     """
 
-    def __init__(self, client: redis.Redis, channel: str, wake: Callable[[], None]) -> None:
+    def __init__(self, client: redis.Redis, channel: str, wake: Callable[[], None], *, timeout: float) -> None:
         self._client = client
+        self._timeout = timeout  # seconds, for the answer to a subscription
         self._channel = channel
         self._wake = wake
         self._stopped = threading.Event()
@@ -42,10 +43,9 @@ class Listener:
         pubsub = self._client.pubsub()
         try:
             pubsub.subscribe(self._channel)
-            until = time.monotonic() + SILENCE_SECONDS
-            while (message := pubsub.get_message(timeout=SILENCE_SECONDS)) is None or message["type"] != "subscribe":
-                if time.monotonic() > until:
-                    raise redis.TimeoutError("The subscription was not confirmed.")
+            message = pubsub.get_message(timeout=self._timeout)
+            if message is None:
+                raise redis.TimeoutError("The subscription was not confirmed.")
         except BaseException:
             pubsub.close()
             raise
