@@ -12,7 +12,7 @@ from changes.actor import Actor
 from publishing import history
 from publishing.backup.making import back_up, is_due
 from publishing.errors import BackupError, ReconcileBusyError
-from publishing.models import Reconciliation
+from publishing.models import Comparison, Reconciliation
 from publishing.reconcile.run import latest, prune, reconcile
 from wire.kv.stores import Store
 
@@ -36,6 +36,20 @@ def repair_confirmed() -> None:
         last = latest(store.env, store.id)
         if last is not None and last.status == Reconciliation.Status.HELD and last.confirmed_at is not None:
             _reconcile(store)
+
+
+@shared_task
+def compare_as_asked() -> None:
+    """Compare the stores that somebody asked about, repairing nothing. One that is busy is compared when it is free."""
+    for asked in Comparison.objects.order_by("id"):
+        store = next((each for each in _stores() if (each.env, each.id) == (asked.env, asked.store)), None)
+        if store is not None:
+            try:
+                reconcile(store, by=Actor(asked.by_kind, asked.by_id), dry=True)
+            except ReconcileBusyError as error:
+                log.info("A store is being compared already", env=store.env, store=store.id, error=str(error))
+                continue
+        asked.delete()
 
 
 @shared_task

@@ -12,6 +12,7 @@ register(
     },
     sentences={
         "kv_entry.retried": "{actor} had the document {target} sent again",
+        "kv_entry.all_retried": "{actor} had all {target} documents sent again: {after[documents]}",
         "kv_entry.confirmed": "{actor} confirmed that {target} is published although a guard held it",
         "kv_namespace.repaired": "{actor} repaired {target}: {after[absent]} documents were missing, "
         "{after[different]} different, {after[foreign]} foreign",
@@ -19,6 +20,7 @@ register(
         "missing, {after[different]} different, {after[foreign]} foreign",
         "kv_namespace.confirmed": "{actor} confirmed that {target} is repaired: {after[absent]} documents are missing, "
         "{after[different]} different, {after[foreign]} foreign",
+        "kv_namespace.comparison_asked": "{actor} had {target} compared with SQL",
         "kv_namespace.restored": "{actor} restored {target} from a backup of {after[made_at]}",
         "outbox.retried": "{actor} had {target} rendered again",
         "kv.republish_started": "{actor} has everything in {target} published anew: {after[documents]} documents",
