@@ -12,7 +12,6 @@ import pytest
 
 from publishing.publisher import Publisher
 from tests.publishing.places import Place
-from tests.redis import RedisServer
 from wire.kv.base import KV, Entry, ReadableKV
 from wire.kv.stores import Kind, Store
 
@@ -51,12 +50,6 @@ class Stores:
 
     def cloudflare(self, env: str, peer: Peer) -> Store:
         return Opened(Kind.CLOUDFLARE, env, peer.store(env), peer.address(env), token=peer.token, around=self._around)
-
-    def redis(self, env: str, server: RedisServer) -> Store:
-        """A namespace of its own on a Redis that others use, too."""
-        namespace = f"{env}-{uuid4().hex}"
-        place = f"{server.address}#{namespace}"
-        return Opened(Kind.REDIS, env, place, server.address, namespace=namespace, around=self._around)
 
     def name(self, named: dict[str, Sequence[Store]]) -> None:
         """Change the configuration: the stores of some environments, the first of which the test reads."""
