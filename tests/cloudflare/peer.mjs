@@ -1,23 +1,29 @@
 // Starts workerd with two KV namespaces, the REST paths in front of them, and the reference Worker once for each.
 // Told by one JSON argument; says its address on one line; ends when its standard input is closed, or on SIGTERM.
-import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 
 const { packages, worker, account, tokens, namespaces, pepper, date } = JSON.parse(process.argv[2]);
 const { Miniflare } = createRequire(`${packages}/`)("miniflare");
 
+const module = (path) => ({
+  modules: true,
+  modulesRules: [{ type: "ESModule", include: ["**/*.js"] }],
+  modulesRoot: dirname(path),
+  scriptPath: path,
+});
+
 const edges = Object.entries(namespaces).map(([env, id]) => ({
   name: `edge-${env}`,
-  modules: true,
-  script: readFileSync(worker, "utf8"),
+  ...module(worker),
   compatibilityDate: date,
   kvNamespaces: { SPENDOPS_KV: id },
   bindings: { SPENDOPS_ENV: env, SPENDOPS_KEY_PEPPER: pepper },
 }));
 const api = {
   name: "api",
-  modules: true,
-  script: readFileSync(new URL("v4.js", import.meta.url), "utf8"),
+  ...module(fileURLToPath(new URL("v4.js", import.meta.url))),
   compatibilityDate: date,
   kvNamespaces: Object.fromEntries(Object.entries(namespaces).map(([env, id]) => [`KV_${env.toUpperCase()}`, id])),
   serviceBindings: Object.fromEntries(Object.keys(namespaces).map((env) => [`EDGE_${env.toUpperCase()}`, `edge-${env}`])),

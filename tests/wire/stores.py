@@ -25,9 +25,16 @@ class StoreKind:
     tells_changes: bool = True
     lists_bodies: bool = True
     remembers_deletions: bool = True
+    many: int = 10_000  # documents that a test writes at once in a bearable time
 
 
-KINDS = (StoreKind("embedded"), StoreKind("redis"))
+KINDS = (
+    StoreKind("embedded"),
+    StoreKind("redis"),
+    StoreKind(
+        "cloudflare", compares=False, tells_changes=False, lists_bodies=False, remembers_deletions=False, many=2_000
+    ),
+)
 
 
 def only_stores_that(*capabilities: str) -> pytest.MarkDecorator:

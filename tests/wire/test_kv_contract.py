@@ -108,8 +108,8 @@ def test_an_empty_batch_does_nothing(kv):
     assert kv.list("") == Page([], "")
 
 
-def test_ten_thousand_at_once(kv):
-    writes = [Write(f"key:{n:064d}", 1, f"document {n}".encode() * 20) for n in range(10_000)]
+def test_thousands_at_once(kv, store_kind):
+    writes = [Write(f"key:{n:064d}", 1, f"document {n}".encode() * 20) for n in range(store_kind.many)]
     assert kv.write(writes) == [Outcome.APPLIED] * len(writes)
     assert [entry.key for entry in whole_listing(kv, "key:", 1000)] == [write.key for write in writes]
     some = {write.key: write.body for write in writes[::7]}
