@@ -187,5 +187,11 @@ OPERATIONS: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/keys/leaks/revoke"): by(T),
     ("GET", "/keys"): by(T),
     ("POST", "/keys"): by(T),
+    ("POST", "/keys/revoke"): by(T),
+    ("GET", "/keys/{key_id}"): by(T),
+    ("PATCH", "/keys/{key_id}"): by(T),
+    ("POST", "/keys/{key_id}/rotate"): by(T),
+    ("POST", "/keys/{key_id}/disable"): by(T),
+    ("POST", "/keys/{key_id}/enable"): by(T),
     ("DELETE", "/keys/{key_id}"): by(T),
 }

@@ -14,15 +14,17 @@ from django.conf import settings
 
 from access.models import Bucket, Ceremony, Confirmation, Session
 from spendops.api import api
+from tenants.actions.keys import disable_key
 from tenants.forms.leaks import sealed
 from tenants.frame.operations import operations_of
-from tenants.models import Tenant
+from tenants.models import ApiKey, Tenant
 from tenants.permissions import Role, needs_of
+from tenants.scope import tenant_scope
 from tenants.tokens import DANGEROUS
 from tests.access.test_gates import every_address
 from tests.browsing import Person
 from tests.tenants.company import Company
-from tests.tenants.making import project_of, to_status
+from tests.tenants.making import SOMEBODY, project_of, to_status
 from tests.tenants.test_permissions import address_of, step_up_of
 
 pytestmark = pytest.mark.django_db
@@ -111,6 +113,11 @@ OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = 
     },
     ("POST", "/keys/leaks/revoke"): lambda ids: {"text": "nothing is leaked"},
     ("POST", "/keys"): lambda ids: {"name": "New", "project_id": ids["project_id"], "env": "dev"},
+    ("POST", "/keys/revoke"): lambda ids: {"ids": [ids["key_id"]]},
+    ("PATCH", "/keys/{key_id}"): lambda ids: {"rpm": 60},
+    ("POST", "/keys/{key_id}/rotate"): lambda ids: {"grace_hours": 1},
+    ("POST", "/keys/{key_id}/disable"): lambda ids: {},
+    ("POST", "/keys/{key_id}/enable"): lambda ids: {},
     ("DELETE", "/keys/{key_id}"): lambda ids: {},
 }
 
@@ -120,8 +127,14 @@ BEFORE: dict[str, Callable[[Company], Any]] = {
     "tenant_ archive": lambda company: to_status(company.tenant, "suspended"),
     "tenant_ bring-back": lambda company: to_status(company.tenant, "archived"),
     "project_ resume": lambda company: to_status(project_of(company.tenant), "suspended"),
+    "/keys/{key_id} /enable": lambda company: disable_key(key=key_of(company), by=SOMEBODY),
     "project_ bring-back": lambda company: to_status(project_of(company.tenant), "archived"),
 }
+
+
+def key_of(company: Company) -> ApiKey:
+    with tenant_scope(company.tenant.id):
+        return ApiKey.objects.get(pk=company.ids["key_id"])
 
 
 def prepare(company: Company, what: str) -> None:
