@@ -413,6 +413,21 @@ def test_tls_with_an_authority_of_ones_own(tmp_path, monkeypatch):
             RedisKV(address.replace("localhost", "127.0.0.1"), namespace=NAMESPACE)  # it is another's certificate
 
 
+def test_a_server_of_a_cluster_that_holds_the_namespace(tmp_path, opened):
+    with redis_server(tmp_path, cluster_enabled="yes") as server, server.client() as client:
+        kv = opened(server.address)
+        with pytest.raises(StoreUnavailableError, match="cluster is down"):
+            kv.write([Write("key:a", 1, b"a")])
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        wait_for(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"))
+        woken = threading.Event()
+        assert kv.listen(woken.set) is True
+        assert kv.write([Write(f"key:{n}", 1, b"x") for n in range(1500)]) == [Outcome.APPLIED] * 1500
+        assert woken.wait(DEADLINE)
+        assert len(kv.changes(0).keys) == len(kv.list("", most=2000).entries) == 1500
+        assert len(kv.get_many([f"key:{n}" for n in range(1500)])) == 1500
+
+
 # -- listening --------------------------------------------------------------------------------------------------------
 
 
