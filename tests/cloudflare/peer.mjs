@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const { packages, worker, account, tokens, namespaces, pepper, date } = JSON.parse(process.argv[2]);
+const { packages, worker, account, tokens, namespaces, peppers, date } = JSON.parse(process.argv[2]);
 const { Miniflare } = createRequire(`${packages}/`)("miniflare");
 
 const module = (path) => ({
@@ -19,7 +19,7 @@ const edges = Object.entries(namespaces).map(([env, id]) => ({
   ...module(worker),
   compatibilityDate: date,
   kvNamespaces: { SPENDOPS_KV: id },
-  bindings: { SPENDOPS_ENV: env, SPENDOPS_KEY_PEPPER: pepper },
+  bindings: { SPENDOPS_ENV: env, ...peppers },
 }));
 const api = {
   name: "api",

@@ -24,7 +24,10 @@ WORKER = HERE.parents[1] / "deploy" / "cloudflare-worker" / "worker.js"
 PACKAGES = Path(sys.prefix) / "cloudflare"  # `make tools` installs what package-lock.json names there
 
 COMPATIBILITY_DATE = "2026-04-01"
-PEPPER = "the pepper of the tests' installation"
+PEPPERS = {  # of the reference Worker; those of tests/contract
+    "SPENDOPS_KEY_PEPPER": "the first pepper of the contract's installation",
+    "SPENDOPS_KEY_PEPPER_V2": "the second pepper of the contract's installation",
+}
 START_SECONDS = 60
 
 
@@ -37,7 +40,6 @@ class Peer:
     namespaces: dict[str, str]  # by environment
     token: str = field(repr=False)
     reading_token: str = field(repr=False)
-    pepper: bytes = PEPPER.encode()
 
     @property
     def api(self) -> str:
@@ -89,7 +91,7 @@ def cloudflare_peer() -> Iterator[Peer]:
         "account": account,
         "namespaces": namespaces,
         "tokens": {"full": token, "reading": reading},
-        "pepper": PEPPER,
+        "peppers": PEPPERS,
         "date": COMPATIBILITY_DATE,
     }
     with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryDirectory(dir=_storage()) as storage:
