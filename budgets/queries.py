@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -18,14 +19,23 @@ from wire.events import Denied
 
 
 def tenant_block(tenant_id: str, env: str, *, now: datetime | None = None) -> Block | None:
-    """Why a tenant's calls are refused in an environment: its hard budget that is used up, None when there is none.
+    """Why a tenant's calls are refused in an environment, None when they are not. See `tenant_blocks`."""
+    return tenant_blocks([tenant_id], [env], now=now).get((tenant_id, env))
 
-    Of several, the one that ends last, so that a caller is not told to come back too soon. Opens the tenant's scope.
+
+def tenant_blocks(
+    tenant_ids: Sequence[str], environments: Sequence[str], *, now: datetime | None = None
+) -> dict[tuple[str, str], Block]:
+    """Why calls of tenants are refused, by tenant and environment: a hard budget that is used up.
+
+    Of several, the one that ends last, so that a caller is not told to come back too soon. One query for all.
     """
     now = now or timezone.now()
-    with tenant_scope(tenant_id):
+    blocks: dict[tuple[str, str], Block] = {}
+    with across_tenants("the budgets of the tenants that were named"):
         periods = (
             BudgetPeriod.objects.filter(
+                tenant_id__in=tenant_ids,
                 budget__status=Budget.Status.ACTIVE,
                 budget__enforcement=Budget.Enforcement.HARD,
                 exhausted_at__isnull=False,
@@ -35,9 +45,15 @@ def tenant_block(tenant_id: str, env: str, *, now: datetime | None = None) -> Bl
             .select_related("budget")
             .order_by("-ends_at", "budget_id")
         )
-        period = next((each for each in periods if each.budget.covers(env)), None)
-    if period is None:
-        return None
+        for period in periods:
+            for env in environments:
+                place = (period.tenant_id, env)
+                if place not in blocks and period.budget.covers(env):
+                    blocks[place] = _block(period)
+    return blocks
+
+
+def _block(period: BudgetPeriod) -> Block:
     return Block(
         reason=Denied.BUDGET_EXHAUSTED,
         message=block_message(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from gateway.answers import send_json
+from gateway.answers import send_json, send_whole
 from gateway.apis.base import Api, Shape
 from gateway.apis.chat import Chat
 from gateway.apis.embeddings import Embeddings
@@ -19,7 +19,10 @@ from gateway.calls.recording import Recorder
 from gateway.catalogue import anthropic_list, models_for, openai_list
 from gateway.config import Settings
 from gateway.health import health
-from gateway.incoming import Incoming, Receive, Scope, Send
+from gateway.incoming import Incoming, Message, Receive, Scope, Send
+from gateway.lastknown import LastKnown
+from gateway.limits import KeyLimits
+from gateway.metrics import Metrics, may_scrape
 from gateway.mirror import Mirror
 from gateway.missing import MissingModels
 from gateway.outbox import Outbox
@@ -38,6 +41,7 @@ APIS: tuple[Api, ...] = (Chat(), Responses(), Embeddings(), Messages())
 _CALLS = {api.path: api for api in APIS}
 _MODELS = "/v1/models"
 _HEALTH = "/health"
+_METRICS = "/metrics"
 
 
 class Gateway:
@@ -48,18 +52,29 @@ class Gateway:
         shared = settings.shared
         self._policies = Policies()
         self._prices = Prices()
-        self._mirror = Mirror(lambda: shared.open_kv(settings.env), (self._policies, self._prices))
+        self._mirror = Mirror(
+            lambda: shared.open_kv(settings.env),
+            (self._policies, self._prices),
+            env=settings.env,
+            limit=settings.kv_stale,
+            copy=LastKnown(settings.last_known, settings.env),
+        )
         self._missing = MissingModels(lambda: shared.open_kv(settings.env))
         self._outbox = Outbox(lambda kind: shared.open_queue(kind, settings.env), (USAGE, DENIALS))
         self._upstream = Upstream(settings.timeouts)
-        self._refusals = Refusals(self._outbox, settings.env)
+        limiter = KeyLimits()
+        self._metrics = Metrics(settings.env, (*_CALLS, _MODELS))
+        self._metrics.watch(self._mirror, self._policies, self._prices, self._outbox)
+        self._refusals = Refusals(self._outbox, settings.env, limiter=limiter, metrics=self._metrics)
         newest_first = [pepper for _, pepper in sorted(shared.peppers.items(), reverse=True)]
-        self._auth = Authenticator(self._policies, self._mirror, env=settings.env, peppers=newest_first)
-        recorder = Recorder(self._outbox, self._missing, env=settings.env)
+        self._auth = Authenticator(
+            self._policies, self._mirror, env=settings.env, peppers=newest_first, behind_proxy=settings.behind_proxy
+        )
+        recorder = Recorder(self._outbox, self._missing, self._metrics, env=settings.env)
         self._calls = Calls(
             self._auth,
-            Admission(settings, mirror=self._mirror, prices=self._prices, outbox=self._outbox),
-            Forwarder(self._upstream, recorder, settings.timeouts),
+            Admission(settings, mirror=self._mirror, prices=self._prices, outbox=self._outbox, limiter=limiter),
+            Forwarder(self._upstream, recorder, limiter, settings.timeouts),
             self._refusals,
         )
 
@@ -69,13 +84,34 @@ class Gateway:
             await self._live(receive, send)
             return
         request = Incoming(scope)
+        if request.path == _HEALTH:
+            await self._answer_health(request, send)
+        elif request.path == _METRICS:
+            await self._answer_metrics(request, send)
+        else:
+            await self._counted(request, receive, send)
+
+    async def _counted(self, request: Incoming, receive: Receive, send: Send) -> None:
+        status = 0
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if not status:
+                status = message["status"]
+            await send(message)
+
+        self._metrics.began()
+        try:
+            await self._answer(request, receive, noting)
+        finally:
+            self._metrics.ended(request.path, status)
+
+    async def _answer(self, request: Incoming, receive: Receive, send: Send) -> None:
         api = _CALLS.get(request.path)
         if api is not None and request.method == "POST":
             await self._calls.answer(api, request, receive, send)
         elif api is not None:
             await self._wrong_method(request, api.shape, "POST", send)
-        elif request.path == _HEALTH:
-            await self._answer_health(request, send)
         elif request.path == _MODELS and request.method == "GET":
             await self._answer_models(request, send)
         elif request.path == _MODELS:
@@ -88,6 +124,20 @@ class Gateway:
     async def _answer_health(self, request: Incoming, send: Send) -> None:
         report = health(self._settings, self._mirror, self._policies, self._prices, self._outbox)
         await send_json(send, report.http_status, report.body, receipt(request_id=Arrival.of(request).request_id))
+
+    async def _answer_metrics(self, request: Incoming, send: Send) -> None:
+        token = self._settings.metrics_token
+        if not may_scrape(request, token):
+            message = (
+                "Metrics need the token that is set as SPENDOPS_METRICS_TOKEN."
+                if token
+                else "Metrics are for this machine only, until SPENDOPS_METRICS_TOKEN is set."
+            )
+            status, code = (401, "metrics_token") if token else (403, "metrics_local")
+            await send_error(send, Shape.OPENAI, status, code, message, Arrival.of(request), stored=False)
+            return
+        content_type, body = self._metrics.exposition(request.header(b"accept"))
+        await send_whole(send, 200, body, [(b"content-type", content_type)])
 
     async def _answer_models(self, request: Incoming, send: Send) -> None:
         arrival = Arrival.of(request)
@@ -102,7 +152,9 @@ class Gateway:
 
     async def _wrong_method(self, request: Incoming, shape: Shape, method: str, send: Send) -> None:
         message = f"{request.path} answers to {method} only."
-        await send_error(send, shape, 405, "method_not_allowed", message, Arrival.of(request), allow=method)
+        await send_error(
+            send, shape, 405, "method_not_allowed", message, Arrival.of(request), stored=False, allow=method
+        )
 
     async def _unlisted(self, request: Incoming, send: Send) -> None:
         """A path that this gateway does not know is never forwarded: nobody would have checked or metered it."""
@@ -110,7 +162,7 @@ class Gateway:
         message = f"There is no {request.path[:200]} at this gateway."
         caller = await self._auth.identify(request, arrival.ms) if request.key else None
         if caller is None or isinstance(caller, Stranger):
-            await send_error(send, _shape(request), 404, Denied.ROUTE_UNKNOWN.value, message, arrival)
+            await send_error(send, _shape(request), 404, Denied.ROUTE_UNKNOWN.value, message, arrival, stored=False)
             return
         refusal = Refusal(Denied.ROUTE_UNKNOWN, message)
         await self._refusals.refuse(send, arrival, _shape(request), refusal, policy=caller.policy, revs=caller.revs)
@@ -134,6 +186,7 @@ class Gateway:
             port=self._settings.port,
             documents=len(self._policies),
             price_version=self._prices.version,
+            kv_source=self._mirror.source,
             sandbox=sum(p.sandbox for p in self._settings.providers.values()),
         )
         await send({"type": "lifespan.startup.complete"})

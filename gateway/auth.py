@@ -8,10 +8,12 @@ from typing import NamedTuple
 from gateway.incoming import Incoming
 from gateway.mirror import Mirror
 from gateway.policies import Policies, PolicyUnreadable
-from gateway.rules import Refusal, key_refusal, wrong_environment
+from gateway.rules import Refusal, key_refusal, network_refusal, wrong_environment
 from wire.documents import KeyPolicy, TenantState, key_document, tenant_document
 from wire.events import Denied
 from wire.keys import key_hash, parse_key
+
+_UNCHECKED = "API keys cannot be checked at present. Try again shortly."
 
 
 class Caller(NamedTuple):
@@ -21,6 +23,7 @@ class Caller(NamedTuple):
     tenant: TenantState | None
     revs: dict[str, int]  # of those documents, by KV key
     hashed: str  # the key's hash, under which its policy is found again
+    address: str  # where it calls from
 
 
 class Stranger(NamedTuple):
@@ -38,11 +41,14 @@ class Authenticator:
     A key stands in KV under the pepper that it was issued with, so each pepper is tried, the likeliest first.
     """
 
-    def __init__(self, policies: Policies, mirror: Mirror, *, env: str, peppers: Iterable[bytes]) -> None:
+    def __init__(
+        self, policies: Policies, mirror: Mirror, *, env: str, peppers: Iterable[bytes], behind_proxy: bool
+    ) -> None:
         self._policies = policies
         self._mirror = mirror
         self._env = env
         self._peppers = tuple(peppers)
+        self._behind_proxy = behind_proxy
 
     async def identify(self, request: Incoming, now: int) -> Caller | Stranger:
         """The caller of a request at a moment (Unix ms)."""
@@ -61,17 +67,18 @@ class Authenticator:
                 hashed = self._find(key)
         except PolicyUnreadable as error:
             return _unreadable(error)
-        return (self._judged(hashed, now) if hashed else None) or self._unknown(key)
+        address = request.address(behind_proxy=self._behind_proxy)
+        return (self._judged(hashed, now, address) if hashed else None) or self._unknown(key)
 
     def again(self, caller: Caller, now: int) -> Caller | Stranger:
         """The same caller by what is known at a later moment (Unix ms): a key may have been revoked in between."""
-        found = self._judged(caller.hashed, now)
+        found = self._judged(caller.hashed, now, caller.address)
         if found is not None:
             return found
         refusal = Refusal(Denied.KEY_UNKNOWN, "This API key is not known any more.")
         return Stranger(refusal, caller.policy, caller.revs)
 
-    def _judged(self, hashed: str, now: int) -> Caller | Stranger | None:
+    def _judged(self, hashed: str, now: int, address: str) -> Caller | Stranger | None:
         """The caller by the documents in memory; None when there is no such key."""
         try:
             policy = self._policies.key(hashed)
@@ -83,10 +90,12 @@ class Authenticator:
         revs = {key_document(hashed): policy.rev}
         if tenant is not None:
             revs[tenant_document(policy.tenant)] = tenant.rev
-        refusal = key_refusal(policy, env=self._env, now=now)
+        refusal = key_refusal(policy, env=self._env, now=now) or network_refusal(policy, address)
+        if refusal is None and self._mirror.expired:
+            refusal = Refusal(Denied.POLICY_UNAVAILABLE, _UNCHECKED)
         if refusal is not None:
             return Stranger(refusal, policy, revs)
-        return Caller(policy, tenant, revs, hashed)
+        return Caller(policy, tenant, revs, hashed, address)
 
     def _find(self, key: str) -> str | None:
         """The hash under which a key is known, by the first pepper that fits. Raises PolicyUnreadable."""
@@ -98,9 +107,7 @@ class Authenticator:
 
     def _unknown(self, key: str) -> Stranger:
         if self._mirror.stale:
-            return Stranger(
-                Refusal(Denied.POLICY_UNAVAILABLE, "API keys cannot be checked at present. Try again shortly.")
-            )
+            return Stranger(Refusal(Denied.POLICY_UNAVAILABLE, _UNCHECKED))
         parsed = parse_key(key)
         if parsed is None:
             return Stranger(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.providers.base import SANDBOX_CREDENTIAL, Kind, Provider
@@ -13,6 +14,7 @@ from wire.env import Env, SettingError
 
 MIB = 2**20
 SANDBOX_PORT = 8190
+_TOKEN_LEAST = 16
 _SANDBOX_SECRET = "sandbox"  # it asks for none, and is sent one like any provider
 
 
@@ -43,8 +45,16 @@ class Settings:
     providers: dict[str, Provider]
     timeouts: Timeouts
     body_most: int  # bytes
+    kv_stale: int  # seconds that calls may go on without KV; 0: not at all
+    behind_proxy: bool
+    metrics_token: str = field(repr=False)  # "": metrics are for this machine only
     log_level: str
     log_format: str
+
+    @property
+    def last_known(self) -> Path:
+        """The local copy of policy."""
+        return self.shared.data / self.env / "last-known.sqlite3"
 
     @classmethod
     def load(cls, environment: str, env: Env | None = None) -> Settings:
@@ -56,6 +66,7 @@ class Settings:
                 f"There is no environment {environment!r}: choose one of {', '.join(shared.environments)} "
                 "(SPENDOPS_ENVIRONMENTS lists them)."
             )
+        shared.readable_store(environment)  # said here, before anything is opened
         port_setting = f"SPENDOPS_GATEWAY_PORT_{environment.upper()}"
         default = Timeouts()
         return cls(
@@ -76,6 +87,9 @@ class Settings:
                 drain=env.number("SPENDOPS_GATEWAY_DRAIN_SECONDS", default.drain, least=0, most=3600),
             ),
             body_most=env.number("SPENDOPS_GATEWAY_BODY_MIB", 20, least=1, most=512) * MIB,
+            kv_stale=env.number("SPENDOPS_KV_STALE_SECONDS", 3600, least=0, most=30 * 86400),
+            behind_proxy=env.flag("SPENDOPS_BEHIND_PROXY", default=False),
+            metrics_token=_metrics_token(env),
             log_level=env.choice("SPENDOPS_LOG_LEVEL", "info", {"debug", "info", "warning", "error"}),
             log_format=env.choice(
                 "SPENDOPS_LOG_FORMAT", "json" if shared.production else "console", {"json", "console"}
@@ -86,6 +100,15 @@ class Settings:
 def sandbox_port(env: Env) -> int:
     """The port of the sandbox provider on this machine."""
     return env.port("SPENDOPS_SANDBOX_PORT", SANDBOX_PORT)
+
+
+def _metrics_token(env: Env) -> str:
+    token = env.secret("SPENDOPS_METRICS_TOKEN")
+    if token and (len(token) < _TOKEN_LEAST or not token.isascii() or not token.isprintable() or " " in token):
+        raise SettingError(
+            f"SPENDOPS_METRICS_TOKEN cannot be used: write {_TOKEN_LEAST} or more letters, digits and signs, no spaces."
+        )
+    return token
 
 
 def _providers(env: Env, *, production: bool) -> dict[str, Provider]:

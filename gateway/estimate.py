@@ -15,6 +15,9 @@ _NOT_TEXT = frozenset(
 )  # fmt: skip
 
 
+_OUTPUT_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+
+
 def tokens_of_bytes(count: int) -> int:
     """Tokens that a number of bytes of text come to, rounded up."""
     return -(-count // BYTES_PER_TOKEN)
@@ -35,6 +38,13 @@ def text_bytes(document: Any) -> int:
             # An embedding's input may be given as token numbers.
             total += BYTES_PER_TOKEN * sum(type(inner) is int for inner in value)
     return total
+
+
+def expected_tokens(asked: dict[str, Any]) -> int:
+    """What a call may come to, before it is made: the text that goes in, and as much output as it asks for at most."""
+    most = next((count for name in _OUTPUT_LIMITS if type(count := asked.get(name)) is int and count > 0), 0)
+    answers = asked.get("n")
+    return tokens_of_bytes(text_bytes(asked)) + most * (answers if type(answers) is int and answers > 0 else 1)
 
 
 def estimated_units(seen: dict[str, int] | None, asked: Any, generated_bytes: int) -> dict[str, int]:

@@ -30,12 +30,14 @@ class CallerGone(Exception):
 class Incoming:
     """One HTTP request. Header names are lower case; of a header that comes twice, `header` has the last."""
 
-    __slots__ = ("_by_name", "headers", "method", "path", "query")
+    __slots__ = ("_by_name", "headers", "method", "path", "peer", "query")
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query: bytes = scope.get("query_string", b"")
+        peer = scope.get("client")
+        self.peer: str = peer[0] if peer else ""  # who opened the connection; "" on a socket without addresses
         self.headers: list[tuple[bytes, bytes]] = list(scope["headers"])
         self._by_name = dict(self.headers)
 
@@ -52,6 +54,14 @@ class Incoming:
             return token.strip()
         return self.header(b"x-api-key")
 
+    def address(self, *, behind_proxy: bool) -> str:
+        """Where the request comes from. Behind a proxy it is what the proxy itself has seen: the last entry of
+        X-Forwarded-For. Whatever stands before that was written by the caller, who may write anything.
+        """
+        if behind_proxy:
+            return _host(self.header(b"x-forwarded-for").rpartition(",")[2].strip()) or self.peer
+        return self.peer
+
     @property
     def speaks_anthropic(self) -> bool:
         """Whether an Anthropic client is calling: they all say which version of the API they mean."""
@@ -62,6 +72,13 @@ class Incoming:
         """The caller's own id for this request, when it is one that may stand in headers and logs."""
         given = self.header(b"x-request-id")
         return given if _REQUEST_ID.fullmatch(given) else ""
+
+
+def _host(entry: str) -> str:
+    """An address without the port that some proxies add: `192.0.2.1:4711`, `[2001:db8::1]:4711`."""
+    if entry.startswith("["):
+        return entry[1:].partition("]")[0]
+    return entry.partition(":")[0] if entry.count(":") == 1 else entry
 
 
 async def read_body(request: Incoming, receive: Receive, most: int, *, seconds: float | None = None) -> bytes:

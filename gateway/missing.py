@@ -20,7 +20,8 @@ class MissingModels:
     """The one thing that a gateway writes to KV. It never holds a call up, and a failure is tried at the next use."""
 
     def __init__(self, open_kv: Callable[[], KV]) -> None:
-        self._kv = open_kv()
+        self._open_kv = open_kv
+        self._kv: KV | None = None  # opened by the writer, so that a gateway can start while KV is away
         self._flagged: set[tuple[int, str]] = set()
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="missing-models")
 
@@ -33,13 +34,27 @@ class MissingModels:
         if len(self._flagged) >= _REMEMBERED_MOST:
             self._flagged.clear()
         self._flagged.add(seen)
-        written = asyncio.get_running_loop().run_in_executor(self._writer, self._kv.add, key, encode(missing))
+        written = asyncio.get_running_loop().run_in_executor(self._writer, self._add, key, encode(missing))
         written.add_done_callback(lambda done: self._done(done, seen))
 
     async def close(self) -> None:
         """Finish what is being written and give the store back."""
+        self._writer.submit(self._let_go)
         await asyncio.to_thread(self._writer.shutdown)
-        self._kv.close()
+
+    def _add(self, key: str, body: bytes) -> bool:
+        if self._kv is None:
+            self._kv = self._open_kv()
+        try:
+            return self._kv.add(key, body)
+        except Exception:
+            self._let_go()  # the next flag opens it anew
+            raise
+
+    def _let_go(self) -> None:
+        kv, self._kv = self._kv, None
+        if kv is not None:
+            kv.close()
 
     def _done(self, written: asyncio.Future[bool], seen: tuple[int, str]) -> None:
         error = None if written.cancelled() else written.exception()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 from gateway.answers import send_json
@@ -10,6 +11,8 @@ from gateway.arrival import Arrival
 from gateway.auth import Stranger
 from gateway.errors import error_body
 from gateway.incoming import Send
+from gateway.limits import Limiter
+from gateway.metrics import Metrics
 from gateway.outbox import PENDING_MOST, Outbox, OutboxUnavailable
 from gateway.receipts import receipt
 from gateway.rules import Refusal
@@ -23,9 +26,11 @@ MODEL_LONGEST = 256  # names come from callers
 class Refusals:
     """Answers refused calls. A refusal stands whether or not its event could be stored."""
 
-    def __init__(self, outbox: Outbox, env: str) -> None:
+    def __init__(self, outbox: Outbox, env: str, *, limiter: Limiter, metrics: Metrics) -> None:
         self._outbox = outbox
         self._env = env
+        self._limiter = limiter
+        self._metrics = metrics
 
     async def turn_away(self, send: Send, arrival: Arrival, shape: Shape, stranger: Stranger) -> None:
         """Refuse somebody whose key does not work."""
@@ -66,8 +71,10 @@ class Refusals:
             http_status=refusal.http_status,
             request_id=arrival.request_id,
         )
-        if self._outbox.pending < PENDING_MOST:
-            with suppress(OutboxUnavailable):
+        self._metrics.denied(refusal.reason)
+        stored = self._outbox.pending < PENDING_MOST
+        if stored:
+            with suppress(OutboxUnavailable):  # it is kept, and stored later
                 await self._outbox.put(DENIALS, encode(event))
         await send_error(
             send,
@@ -76,7 +83,10 @@ class Refusals:
             refusal.reason.value,
             refusal.message,
             arrival,
+            stored=stored,
             close=refusal.reason is Denied.BODY_TOO_LARGE,
+            retry_after=refusal.retry_after,
+            limits=self._limiter.headers(policy) if policy and refusal.reason is Denied.RATE_LIMITED else (),
         )
 
 
@@ -88,17 +98,30 @@ async def send_error(
     message: str,
     arrival: Arrival,
     *,
+    stored: bool = True,
     close: bool = False,
     retry: bool | None = None,
+    retry_after: int = 0,
+    limits: Iterable[tuple[bytes, bytes]] = (),
     cost: str | None = None,
     sandbox: bool = False,
     allow: str = "",
 ) -> None:
-    """An error of the gateway's own, in the API's shape, with its code in `x-spendops-reason` too."""
-    headers = receipt(request_id=arrival.request_id, event_id=arrival.event_id, cost=cost, sandbox=sandbox)
+    """An error of the gateway's own, in the API's shape, with its code in `x-spendops-reason` too.
+
+    `stored`: an event is kept of it, which the caller is told the id of. `retry_after` is in milliseconds.
+    """
+    event_id = arrival.event_id if stored else ""
+    headers = receipt(request_id=arrival.request_id, event_id=event_id, cost=cost, sandbox=sandbox)
     headers.append((b"x-spendops-reason", code.encode()))
-    if status == 503:
-        headers.append((b"retry-after", b"1"))
+    headers.extend(limits)
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    if status == 503 and not retry_after:
+        retry_after = 1000
+    if retry_after:
+        headers.append((b"retry-after", str(-(-retry_after // 1000)).encode()))
+        headers.append((b"retry-after-ms", str(retry_after).encode()))  # official clients go by this one first
     if retry is not None:
         headers.append((b"x-should-retry", b"true" if retry else b"false"))
     if allow:

@@ -44,7 +44,7 @@ def serve(app: Callable[..., Any], listener: socket.socket, *, drain_seconds: in
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nothing here depends on the address of a caller, and anybody can write that header
+        proxy_headers=False,  # anybody can write that header: who may be believed is decided in gateway.incoming
         timeout_graceful_shutdown=drain_seconds,
         timeout_keep_alive=75,
         backlog=_BACKLOG,

@@ -1,104 +1,107 @@
-"""From outbox rows to desired state: each changed object is read again and its documents become `KvEntry` rows."""
+"""From outbox rows to desired state: changed objects are read again and their documents become `KvEntry` rows."""
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any
+from collections.abc import Sequence
 
-import msgspec
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from changes.models import OutboxRow
+from changes.record import Topic
 from publishing import leases
 from publishing.backoff import delay
-from publishing.models import KvEntry
-from publishing.render import Document, render
+from publishing.entries import desire
+from publishing.render import keys_of_project, render
 from tenants.scope import across_tenants
 
 log = structlog.get_logger(__name__)
 
 BATCH = 500
 
+Why = dict[str, int]  # the audit event of each object, by its id
+
 
 def settle() -> int:
-    """Turn the rows that are due, up to a batch, into desired state. Returns how many there were; 0 when none is due.
+    """Turn the rows that are due, up to a batch, into desired state. Returns how many objects; 0 when none is due.
 
-    One transaction: it either happened with its rows deleted or it did not. An object that cannot be rendered keeps
-    its rows, which come again later and hold nobody up.
+    One transaction: it either happened with its rows deleted or it did not. What takes something away goes first, then
+    single objects before those of many documents. An object that cannot be rendered keeps its rows, which come again
+    later and hold nobody up.
     """
-    if not _due().exists():
+    if not _due(True, False).exists():
         return 0
     with transaction.atomic(), across_tenants("what is published belongs to every tenant"):
         leases.wait_for_turn(leases.OUTBOX)  # an object read earlier must not be written over one read later
-        rows = list(_due().order_by("due_at", "id")[:BATCH])
-        objects: dict[tuple[str, str], list[OutboxRow]] = {}
-        for row in rows:
-            objects.setdefault((row.topic, row.object_id), []).append(row)
-        for (topic, object_id), about in objects.items():
+        for urgent in (True, False):
+            due = _due(urgent).order_by("due_at", "id")
+            if rows := list(due.exclude(topic=Topic.PROJECT)[:BATCH]):
+                _settle_objects(rows)
+                return len(rows)
+            if row := due.filter(topic=Topic.PROJECT).first():
+                return _settle_piece_of_project(row)
+    return 0
+
+
+def _due(*urgent: bool) -> QuerySet[OutboxRow]:
+    return OutboxRow.objects.filter(urgent__in=urgent, due_at__lte=timezone.now())
+
+
+def _settle_objects(rows: Sequence[OutboxRow]) -> None:
+    topics: dict[str, dict[str, list[OutboxRow]]] = {}
+    for row in rows:
+        topics.setdefault(row.topic, {}).setdefault(row.object_id, []).append(row)
+    for topic, objects in topics.items():
+        refused = _settle(topic, {each: max(row.audit_event_id for row in about) for each, about in objects.items()})
+        done = [row.pk for each, about in objects.items() if each not in refused for row in about]
+        OutboxRow.objects.filter(pk__in=done).delete()
+        for each, error in refused.items():
+            _postpone(objects[each], error)
+
+
+def _settle_piece_of_project(row: OutboxRow) -> int:
+    """Some of the keys of a project; the row remembers how far it came."""
+    ids = keys_of_project(row.object_id, after=row.after, most=BATCH)
+    refused = _settle(Topic.KEY, dict.fromkeys(ids, row.audit_event_id))
+    for each, error in refused.items():
+        of_its_own = OutboxRow.objects.create(
+            topic=Topic.KEY, object_id=each, audit_event_id=row.audit_event_id, urgent=row.urgent
+        )
+        _postpone([of_its_own], error)
+    if len(ids) < BATCH:
+        row.delete()
+        return len(ids) + 1
+    row.after = ids[-1]
+    row.save(update_fields=["after"])
+    return len(ids)
+
+
+def _settle(topic: str, why: Why) -> dict[str, Exception]:
+    """All objects at once, or one by one where that fails. Returns those that cannot be rendered."""
+    try:
+        with transaction.atomic():
+            _settle_at_once(topic, why)
+    except Exception:  # whatever a renderer raises concerns one object only: the others are found by trying
+        refused: dict[str, Exception] = {}
+        for object_id, event in why.items():
             try:
                 with transaction.atomic():
-                    _settle_object(topic, object_id, why=max(row.audit_event_id for row in about))
-            except Exception as error:  # whatever a renderer raises concerns this object only
-                _postpone(about, error)
-            else:
-                OutboxRow.objects.filter(pk__in=[row.pk for row in about]).delete()
-    return len(rows)
+                    _settle_at_once(topic, {object_id: event})
+            except Exception as error:
+                refused[object_id] = error
+        return refused
+    return {}
 
 
-def _due() -> Any:
-    return OutboxRow.objects.filter(due_at__lte=timezone.now())
+def _settle_at_once(topic: str, why: Why) -> None:
+    rendered = render(topic, list(why), environments=settings.SPENDOPS.environments)
+    desire((document, why[each]) for each, documents in rendered.items() for document in documents)
 
 
-def _settle_object(topic: str, object_id: str, *, why: int) -> None:
-    for document in render(topic, object_id, environments=settings.SPENDOPS.environments):
-        _desire(document, why=why)
-
-
-def _desire(document: Document, *, why: int) -> None:
-    """Raise the entry's rev if the content is another one than the entry's. The same again writes nothing."""
-    entry = KvEntry.objects.filter(env=document.env, key=document.key).first()
-    digest = _digest(document.content)
-    if entry is None:
-        if document.content is None:
-            return
-        KvEntry.objects.create(
-            env=document.env,
-            store=settings.SPENDOPS.stores[document.env][0].id,
-            key=document.key,
-            tenant_id=document.tenant_id,
-            rev=1,
-            body=_at_rev(document.content, 1),
-            digest=digest,
-            why=why,
-        )
-    elif entry.digest != digest:
-        rev = entry.rev + 1
-        now = timezone.now()
-        KvEntry.objects.filter(pk=entry.pk).update(
-            tenant_id=document.tenant_id,
-            rev=rev,
-            body=_at_rev(document.content, rev),
-            digest=digest,
-            why=why,
-            updated_at=now,
-            next_at=now,  # a new rev does not wait for what its forerunner failed at
-            attempts=0,
-            error="",
-        )
-
-
-def _digest(content: msgspec.Struct | None) -> str:
-    return "" if content is None else hashlib.sha256(msgspec.json.encode(content)).hexdigest()
-
-
-def _at_rev(content: msgspec.Struct | None, rev: int) -> bytes | None:
-    return None if content is None else msgspec.json.encode(msgspec.structs.replace(content, rev=rev))
-
-
-def _postpone(rows: list[OutboxRow], error: Exception) -> None:
+def _postpone(rows: Sequence[OutboxRow], error: Exception) -> None:
     attempts = max(row.attempts for row in rows) + 1
     text = f"{type(error).__name__}: {error}"[:500]
     log.warning("An object cannot be rendered", topic=rows[0].topic, object=rows[0].object_id, error=text)

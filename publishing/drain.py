@@ -6,30 +6,30 @@ that never came: what became of a write is not guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-import msgspec
 import structlog
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from publishing import leases
-from publishing.backoff import delay
+from publishing.entries import with_rev
+from publishing.guards import let_through
 from publishing.models import KvEntry
 from publishing.namespace import Namespace
 from wire.documents import PRICING_BLOB, PRICING_VERSION
-from wire.kv.base import Entry, Outcome, Write
+from wire.kv.base import DocumentRefusedError, Entry, Outcome, StoreUnavailableError, Write
 
 log = structlog.get_logger(__name__)
 
-BATCH = 500
+_AT_ONCE = 1000
 
 
 class Drained(NamedTuple):
-    """How many entries were written, and how many could not be and come again later."""
+    """How many entries were written, and how many could not be."""
 
     published: int = 0
     failed: int = 0
@@ -39,120 +39,228 @@ class Drained(NamedTuple):
 
 
 def drain(namespace: Namespace, *, holder: str) -> Drained:
-    """Write all entries of an environment that are due. Does nothing while another publisher holds the namespace."""
-    if not _due(namespace.env).exists() or not leases.acquire(namespace.env, holder):
+    """Write all entries of a namespace that are due. Does nothing while it is paused or another publisher holds it."""
+    if leases.state_of(namespace.name).paused:
         return Drained()
     try:
-        if not _may_write(namespace):
-            return Drained()
-        done = _drain(namespace, holder, versions=False)
-        return done.plus(_drain(namespace, holder, versions=True))
-    finally:
-        leases.release(namespace.env, holder)
-
-
-def _may_write(namespace: Namespace) -> bool:
+        ours = namespace.check()
+    except Exception as error:  # refused, or whatever the store raises: the entries stay due
+        _pause(namespace, error)
+        return Drained()
+    if ours and not _due(namespace).exists():
+        leases.resume(namespace.name)
+        return Drained()
+    if not leases.acquire(namespace.name, holder, lifetime=namespace.lease):
+        return Drained()
     try:
-        namespace.check()
-    except Exception as error:  # refused, or whatever the store raises: the entries stay due, the next sweep asks again
-        text = str(error)[:500] or type(error).__name__
-        log.error("A namespace cannot be written into", env=namespace.env, error=text)
-        leases.note(namespace.env, text)
+        return _drain(namespace, holder) if ours or _begin(namespace) else Drained()
+    finally:
+        leases.release(namespace.name, holder)
+
+
+def _begin(namespace: Namespace) -> bool:
+    """Take an empty namespace. What it held once, as we know, is sent again, so the rows say so before it is ours."""
+    if _send_all_again(namespace):
+        log.error("A namespace was emptied: everything is sent again", namespace=namespace.name)
+    if not _due(namespace).exists():
         return False
-    leases.note(namespace.env, "")
+    try:
+        namespace.claim()
+    except Exception as error:
+        _pause(namespace, error)
+        return False
     return True
 
 
-def _drain(namespace: Namespace, holder: str, *, versions: bool) -> Drained:
+def _send_all_again(namespace: Namespace) -> int:
+    """In pieces. One that comes after a crash finds the namespace still unclaimed, and does the rest."""
+    count, last = 0, 0
+    while pks := list(
+        _entries(namespace)
+        .filter(published_rev__gt=0, pk__gt=last)
+        .order_by("pk")
+        .values_list("pk", flat=True)[:_AT_ONCE]
+    ):
+        count += KvEntry.objects.filter(pk__in=pks).update(published_rev=0, next_at=timezone.now())
+        last = pks[-1]
+    return count
+
+
+def _drain(namespace: Namespace, holder: str) -> Drained:
     total = Drained()
-    while claimed := _claim(namespace.env, versions=versions):
-        total = total.plus(_send(namespace, claimed))
-        if not leases.acquire(namespace.env, holder):
+    while claimed := _claim(namespace):
+        sent = _send_unless_held(namespace, claimed)
+        total = total.plus(sent)
+        if sent.failed and leases.state_of(namespace.name).paused:
+            return total
+        if not leases.acquire(namespace.name, holder, lifetime=namespace.lease):
             break  # this batch took so long that another publisher goes on
+    leases.resume(namespace.name)
     return total
 
 
-def _due(env: str) -> QuerySet[KvEntry]:
-    return KvEntry.objects.filter(env=env, published_rev__lt=F("rev"), next_at__lte=timezone.now())
+def _entries(namespace: Namespace) -> QuerySet[KvEntry]:
+    return KvEntry.objects.filter(env=namespace.env, store=namespace.store.id)
 
 
-def _claim(env: str, *, versions: bool) -> list[KvEntry]:
+def _due(namespace: Namespace, *urgent: bool) -> QuerySet[KvEntry]:
+    """Those that are urgent, those that are not, or both: said in the way that lets the index be used."""
+    behind = _entries(namespace).filter(published_rev__lt=F("rev"), parked=False, next_at__lte=timezone.now())
+    return behind.filter(urgent__in=urgent or (True, False))
+
+
+def _claim(namespace: Namespace) -> list[KvEntry]:
     """Entries that are this publisher's to send: whoever else looks finds them due later only.
 
-    A version is sent when the blob that it names is in the store, never before: readers wait for the one by the other.
+    What takes something away comes first, and of that the newest, so that nothing waits behind a bulk.
     """
-    waiting = _due(env).exclude(key=PRICING_VERSION)
-    if versions:
-        blob = KvEntry.objects.filter(env=env, key=PRICING_BLOB, published_rev__lt=F("rev"))
-        waiting = _due(env).filter(key=PRICING_VERSION) if not blob.exists() else KvEntry.objects.none()
-    if not waiting.exists():
-        return []
-    claimed: list[KvEntry] = []
+    others = _due(namespace, False).exclude(key=PRICING_VERSION)
     with transaction.atomic():
-        found = list(waiting.select_for_update(skip_locked=True).order_by("next_at", "id")[:BATCH])
-        found.sort(key=lambda entry: entry.attempts)
-        now = timezone.now()
-        for attempts, group in groupby(found, key=lambda entry: entry.attempts):
-            entries = list(group)
-            taken = KvEntry.objects.filter(pk__in=_pks(entries), attempts=attempts, next_at__lte=now)
-            if taken.update(attempts=attempts + 1, next_at=now + delay(attempts + 1)) == len(entries):
-                claimed += entries
-    return sorted(claimed, key=lambda entry: entry.pk)
+        found = _locked(_due(namespace, True).order_by("-next_at"), namespace.batch)
+        found = found or _version_of_a_blob_in_place(namespace)
+        found = found or _locked(others.order_by("next_at"), namespace.batch)
+        if found:
+            until = timezone.now() + namespace.lease
+            KvEntry.objects.filter(pk__in=_pks(found)).update(attempts=F("attempts") + 1, next_at=until)
+    return found
+
+
+def _locked(entries: QuerySet[KvEntry], most: int) -> list[KvEntry]:
+    return list(entries.select_for_update(skip_locked=True)[:most])
+
+
+def _version_of_a_blob_in_place(namespace: Namespace) -> list[KvEntry]:
+    """The version is sent when the blob that it names is in the store, never before: readers wait for the one by the
+    other. Both rows are held here, so that they belong to each other.
+    """
+    if not _due(namespace).filter(key=PRICING_VERSION).exists():
+        return []
+    held = {row.key: row for row in _locked(_entries(namespace).filter(key__in=(PRICING_BLOB, PRICING_VERSION)), 2)}
+    blob, version = held.get(PRICING_BLOB), held.get(PRICING_VERSION)
+    if blob is None or version is None or blob.published_rev < blob.rev or version.next_at > timezone.now():
+        return []
+    return [version]
+
+
+def _send_unless_held(namespace: Namespace, entries: list[KvEntry]) -> Drained:
+    """A guard may hold a document back until a person has confirmed it."""
+
+    def published(key: str) -> bytes | None:
+        held = namespace.entry(key)
+        return None if held is None else held.body
+
+    try:
+        passed = let_through(entries, published)
+    except Exception as error:
+        _pause(namespace, error)
+        _give_back(entries)
+        return Drained(failed=len(entries))
+    return _send(namespace, passed)
 
 
 def _send(namespace: Namespace, entries: list[KvEntry]) -> Drained:
-    writes = [Write(entry.key, entry.rev, None if entry.body is None else bytes(entry.body)) for entry in entries]
-    try:
-        outcomes = list(zip(entries, namespace.write(writes), strict=True))
+    """Write entries. When the store will not have one of them, it is found by halving and parked; the others go on."""
+    total = Drained()
+    waiting = [entries] if entries else []
+    while waiting:
+        part = waiting.pop()
+        try:
+            outcomes = list(zip(part, namespace.write(_writes(part)), strict=True))
+        except DocumentRefusedError as error:
+            if len(part) == 1:
+                _park(part[0], error)
+                total = total.plus(Drained(failed=1))
+            else:
+                middle = len(part) // 2
+                waiting += [part[middle:], part[:middle]]
+            continue
+        except Exception as error:  # whatever the store raises: whether it took the writes is not known
+            unsent = [entry for each in (part, *waiting) for entry in each]
+            _pause(namespace, error)
+            _give_back(unsent)
+            return total.plus(Drained(failed=len(unsent)))
         taken = [entry for entry, outcome in outcomes if outcome is not Outcome.STALE]
-        stale = [(entry, namespace.entry(entry.key)) for entry, outcome in outcomes if outcome is Outcome.STALE]
-    except Exception as error:  # whatever the store raises: whether it took the writes is not known, so they come again
-        text = f"{type(error).__name__}: {error}"[:500]
-        log.warning("Publishing failed", env=namespace.env, entries=len(entries), error=text)
-        KvEntry.objects.filter(pk__in=_pks(entries)).update(error=text)
-        namespace.close()
-        return Drained(failed=len(entries))
-    _mark_published(taken)
-    for entry, held in stale:
-        _outrun(namespace.env, entry, held)
-    log.info("Published", env=namespace.env, entries=len(taken), overtaken=len(stale))
-    return Drained(published=len(taken))
+        _mark_published(taken)
+        total = total.plus(Drained(published=len(taken)))
+        stale = [entry for entry, outcome in outcomes if outcome is Outcome.STALE]
+        log.info("Published", namespace=namespace.name, entries=len(taken), overtaken=len(stale))
+        try:
+            held = namespace.get_many([entry.key for entry in stale]) if stale else {}
+            for entry in stale:
+                _outrun(entry, held.get(entry.key))
+        except Exception as error:
+            _pause(namespace, error)
+            unsent = [entry for each in (stale, *waiting) for entry in each]
+            _give_back(unsent)
+            return total.plus(Drained(failed=len(unsent)))
+    return total
 
 
-def _mark_published(entries: Iterable[KvEntry]) -> None:
+def _writes(entries: Iterable[KvEntry]) -> list[Write]:
+    return [Write(entry.key, entry.rev, None if entry.body is None else bytes(entry.body)) for entry in entries]
+
+
+def _pause(namespace: Namespace, error: Exception) -> None:
+    """It is the store's failure and no document's: all of them wait, and go at once when it is back."""
+    text = str(error)[:500] or type(error).__name__
+    leases.pause(
+        namespace.name, text, retry_after=error.retry_after if isinstance(error, StoreUnavailableError) else 0.0
+    )
+    namespace.close()
+
+
+def _give_back(entries: Sequence[KvEntry]) -> None:
+    """Entries that were claimed and not sent are due again at once."""
+    KvEntry.objects.filter(pk__in=_pks(entries), published_rev__lt=F("rev")).update(next_at=timezone.now())
+
+
+def _park(entry: KvEntry, error: Exception) -> None:
+    text = str(error)[:500] or type(error).__name__
+    log.error("A document is refused and parked", env=entry.env, store=entry.store, key=entry.key, error=text)
+    KvEntry.objects.filter(pk=entry.pk, rev=entry.rev).update(parked=True, error=text)
+
+
+def _mark_published(entries: Sequence[KvEntry]) -> None:
     """`published_rev` becomes the rev that was sent, also where a newer one has been made meanwhile.
 
     An entry that somebody is changing at this moment is left out, as waiting for it could be a deadlock: it is sent
     again with its new rev.
     """
     now = timezone.now()
-    sent = sorted(entries, key=lambda entry: entry.rev)
+    sent = {entry.pk: entry.rev for entry in entries}
     with transaction.atomic():
-        free = set(
-            KvEntry.objects.filter(pk__in=_pks(sent)).select_for_update(skip_locked=True).values_list("pk", flat=True)
+        rows = KvEntry.objects.filter(pk__in=list(sent)).select_for_update(skip_locked=True)
+        revs = dict(rows.values_list("pk", "rev"))
+        same = [pk for pk, rev in revs.items() if rev == sent[pk]]
+        behind: dict[str, Any] = {"published_rev__lt": F("rev")}
+        KvEntry.objects.filter(pk__in=same, **behind).update(
+            published_rev=F("rev"), published_at=now, attempts=0, error=""
         )
-        for rev, group in groupby(sent, key=lambda entry: entry.rev):
-            pks = free.intersection(_pks(group))
-            behind: dict[str, Any] = {"pk__in": pks, "published_rev__lt": rev}
-            KvEntry.objects.filter(**behind, rev=rev).update(published_rev=rev, published_at=now, attempts=0, error="")
-            KvEntry.objects.filter(**behind).update(published_rev=rev, published_at=now)
+        overtaken = sorted((sent[pk], pk) for pk, rev in revs.items() if rev != sent[pk])
+        for rev, group in groupby(overtaken, key=lambda each: each[0]):
+            pks = [pk for _, pk in group]
+            KvEntry.objects.filter(pk__in=pks, published_rev__lt=rev).update(published_rev=rev, published_at=now)
 
 
-def _outrun(env: str, entry: KvEntry, held: Entry | None) -> None:
-    """The store holds a newer rev than SQL, as after SQL was restored from a backup. SQL is the truth: go past it."""
+def _outrun(entry: KvEntry, held: Entry | None) -> None:
+    """The store holds a newer rev than SQL, as after SQL was restored from a backup. SQL is the truth: go past it, in
+    all stores of the environment, whose revs are the same.
+    """
     if held is None or held.rev < entry.rev:
         return  # gone meanwhile: the entry stays unpublished and is sent again
     rev = held.rev + 1
     now = timezone.now()
-    raised = KvEntry.objects.filter(pk=entry.pk, rev=entry.rev, published_rev__lt=entry.rev).update(
-        rev=rev, body=_with_rev(entry, rev), updated_at=now, next_at=now, attempts=0
-    )
-    if raised:
-        log.warning("The store was ahead of SQL", env=env, key=entry.key, held=held.rev, rev=rev)
-
-
-def _with_rev(entry: KvEntry, rev: int) -> bytes | None:
-    return None if entry.body is None else msgspec.json.encode(msgspec.json.decode(bytes(entry.body)) | {"rev": rev})
+    with transaction.atomic():
+        rows = KvEntry.objects.filter(env=entry.env, key=entry.key).order_by("pk").select_for_update()
+        own = next((row for row in rows if row.pk == entry.pk), None)
+        if own is None or own.rev != entry.rev or own.published_rev >= own.rev:
+            return
+        for row in rows:
+            if row.digest == own.digest:
+                KvEntry.objects.filter(pk=row.pk, rev__lt=rev).update(
+                    rev=rev, body=with_rev(own.body, rev), updated_at=now, next_at=now, attempts=0, parked=False
+                )
+    log.warning("The store was ahead of SQL", env=entry.env, store=entry.store, key=entry.key, held=held.rev, rev=rev)
 
 
 def _pks(entries: Iterable[KvEntry]) -> list[int]:

@@ -39,7 +39,8 @@ class KvEntry(models.Model):
                 name="kv_entry_waiting",
                 condition=models.Q(published_rev__lt=models.F("rev"), parked=False),
             ),
-            models.Index(fields=["env", "-published_at"], name="kv_entry_recent"),
+            models.Index(fields=["env", "store"], name="kv_entry_parked", condition=models.Q(parked=True)),
+            models.Index(fields=["env", "store", "-published_at"], name="kv_entry_last_write"),
             models.Index(fields=["env", "key"], name="kv_entry_by_key"),
         ]
 
@@ -67,6 +68,8 @@ class KvVersion(models.Model):
         indexes = [
             models.Index(fields=["env", "-id"], name="kv_version_recent"),
             models.Index(fields=["at"], name="kv_version_by_age"),
+            models.Index(fields=["tenant_id", "-id"], name="kv_version_by_tenant"),
+            models.Index(fields=["why"], name="kv_version_by_event"),
         ]
 
     def __str__(self) -> str:
@@ -128,6 +131,22 @@ class Reconciliation(models.Model):
         return f"{self.env} {self.store} {self.status}"
 
 
+class Comparison(models.Model):
+    """Somebody asked for a store to be compared with SQL, without repair. Gone when a worker has done it."""
+
+    env = models.CharField(max_length=16)
+    store = models.CharField(max_length=255)
+    by_kind = models.CharField(max_length=16)
+    by_id = models.CharField(max_length=64)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["env", "store"], name="one_comparison_per_store")]
+
+    def __str__(self) -> str:
+        return f"{self.env} {self.store}"
+
+
 class PublisherLease(models.Model):
     """Who may write into a namespace just now. The empty namespace stands for the step from outbox to desired state."""
 
@@ -140,3 +159,8 @@ class PublisherLease(models.Model):
 
     def __str__(self) -> str:
         return self.namespace
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is sent just now."""
+        return self.paused_until is not None and self.paused_until > timezone.now()

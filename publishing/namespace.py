@@ -1,14 +1,18 @@
-"""One environment's KV namespace, with the check that it really is that environment's."""
+"""One store of an environment as publishing writes into it, with the check that it really is that environment's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
+from datetime import timedelta
 
 import msgspec
 
+from publishing import leases
 from publishing.errors import NamespaceRefusedError
 from wire.documents import META_ENV, SCHEMA, encode
-from wire.kv.base import KV, Entry, Outcome, Write
+from wire.kv.base import KV, Entry, Outcome, Page, Write
+from wire.kv.stores import Kind, Store
 
 OWNED_PREFIXES = ("key:", "tenant:", "pricing:")
 
@@ -21,63 +25,94 @@ class Sentinel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Namespace:
-    """Opened when first needed, and opened anew after `close()`, which is how a failed connection is got rid of."""
+    """Opened when first needed, and opened anew after `close()`, which is how a failed connection is got rid of.
 
-    def __init__(self, env: str, open_kv: Callable[[str], KV]) -> None:
-        self.env = env
-        self._open_kv = open_kv
+    Belongs to one thread. Every method but `close()` raises what the store raises.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.env = store.env
+        self.name = leases.name_of(store)
+        far = store.kind is Kind.CLOUDFLARE  # each call counts, and takes seconds when it carries much
+        self.batch = 10_000 if far else 1000
+        self.lease = timedelta(seconds=60) if far else leases.LIFETIME
+        self._trust_seconds = 60.0 if far else 0.0
         self._kv: KV | None = None
+        self._ours = False  # since it was opened
+        self._seen = 0.0  # when its sentinel was last looked at, in monotonic seconds
 
-    def check(self) -> None:
-        """Open the namespace if it is not, and read its sentinel. Raises NamespaceRefusedError."""
-        if self._kv is None:
-            kv = self._open_kv(self.env)
-            try:
-                self._claim(kv)
-            except BaseException:
-                kv.close()
-                raise
-            self._kv = kv
+    def check(self) -> bool:
+        """Whether the namespace says that it is this environment's; False when it is empty. Cheap: one look.
+
+        Raises NamespaceRefusedError for another's namespace, and for one that holds documents and does not say whose.
+        """
+        if self._ours and time.monotonic() < self._seen + self._trust_seconds:
+            return True
+        self._ours = False
+        body = self._opened().get(META_ENV)
+        if body is None and not self._holds_documents():
+            return False
+        self._note_ours(body)
+        return True
+
+    def claim(self) -> None:
+        """Make an empty namespace this environment's. Raises NamespaceRefusedError when another one was faster."""
+        kv = self._opened()
+        kv.add(META_ENV, encode(Sentinel(env=self.env)))
+        self._note_ours(kv.get(META_ENV))
 
     def write(self, writes: Sequence[Write]) -> list[Outcome]:
-        """Write into the namespace that was checked. Raises NamespaceRefusedError, and what the store raises."""
-        return self._checked().write(writes)
+        """Write into a namespace that is ours; an empty one is claimed first. Raises NamespaceRefusedError."""
+        if not self._ours and not self.check():
+            self.claim()
+        return self._opened().write(writes)
 
     def entry(self, key: str) -> Entry | None:
         """What the namespace holds under a key."""
-        return self._checked().entry(key)
+        return self._opened().entry(key)
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """What the namespace holds under many keys; absent ones are left out."""
+        return self._opened().get_many(keys)
+
+    def list(self, prefix: str, *, after: str = "", most: int = 1000) -> Page:
+        """Part of what the namespace holds under a prefix."""
+        return self._opened().list(prefix, after=after, most=most)
 
     def close(self) -> None:
         """Give the connection back; the next use opens and checks anew."""
         kv, self._kv = self._kv, None
+        self._ours = False
         if kv is not None:
             kv.close()
 
-    def _checked(self) -> KV:
-        self.check()
-        assert self._kv is not None  # noqa: S101 - for the type checker
+    def _opened(self) -> KV:
+        if self._kv is None:
+            self._kv = self.store.open()
         return self._kv
 
-    def _claim(self, kv: KV) -> None:
-        body = kv.get(META_ENV)
+    def _holds_documents(self) -> bool:
+        return any(self._opened().list(prefix, most=1).entries for prefix in OWNED_PREFIXES)
+
+    def _note_ours(self, body: bytes | None) -> None:
         if body is None:
-            if any(kv.list(prefix, most=1).entries for prefix in OWNED_PREFIXES):
-                raise NamespaceRefusedError(
-                    f"The KV namespace that is configured for {self.env} holds documents but no {META_ENV}, so "
-                    "it is not known whose it is. Name an empty namespace, or the right one."
-                )
-            kv.add(META_ENV, encode(Sentinel(env=self.env)))
-            body = kv.get(META_ENV)
+            raise NamespaceRefusedError(
+                f"The KV namespace that is configured for {self.env} holds documents but no {META_ENV}, so it is not "
+                f"known whose it is: nothing is written into {self.store.id}. Name an empty namespace, or the right "
+                "one."
+            )
         found = _environment(body)
         if found != self.env:
             raise NamespaceRefusedError(
                 f"The KV namespace that is configured for {self.env} belongs to {found or 'an unknown environment'}: "
-                "nothing is written into it. Correct the configuration of the KV store."
+                f"nothing is written into {self.store.id}. Correct the configuration of the KV store."
             )
+        self._ours, self._seen = True, time.monotonic()
 
 
-def _environment(body: bytes | None) -> str:
+def _environment(body: bytes) -> str:
     try:
-        return msgspec.json.decode(body or b"", type=Sentinel).env
+        return msgspec.json.decode(body, type=Sentinel).env
     except msgspec.DecodeError:
         return ""

@@ -1,28 +1,34 @@
-"""What an object of SQL is in KV: its documents of each environment, at rev 0. A document of None is a deletion."""
+"""What objects of SQL are in KV: their documents of each environment, at rev 0. A document of None is a deletion.
+
+Many objects of a topic are read with a constant number of queries.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 from django.utils import timezone
 
-from budgets.queries import tenant_block
+from budgets.queries import tenant_blocks
 from changes.record import Topic
 from pricing.render import pricing_blob
 from tenants.actions.keys import KEEP_REVOKED
-from tenants.models import ApiKey, Tenant
+from tenants.models import ApiKey, Project, Tenant
 from wire.documents import (
     PRICING_BLOB,
     PRICING_VERSION,
     SCHEMA,
+    Block,
     KeyPolicy,
     KeyStatus,
     TenantState,
     key_document,
     tenant_document,
 )
+from wire.events import Denied
 from wire.prices import PricingVersion
 
 
@@ -34,19 +40,43 @@ class Document(NamedTuple):
     tenant_id: str
     content: msgspec.Struct | None
 
+    @property
+    def urgent(self) -> bool:
+        """Whether it takes something away from somebody."""
+        match self.content:
+            case KeyPolicy(status=status, block=block):
+                return status is not KeyStatus.ACTIVE or block is not None
+            case TenantState(suspended=suspended, block=block):
+                return suspended or block is not None
+        return False
 
-def render(topic: str, object_id: str, *, environments: Sequence[str]) -> list[Document]:
-    """The documents of an object as SQL has it now. Raises KeyError for a topic that nobody renders."""
-    return _RENDERERS[Topic(topic)](object_id, environments)
+
+Rendered = dict[str, list[Document]]  # by the object's id; objects that are in no environment are absent
 
 
-def _key(key_id: str, environments: Sequence[str]) -> list[Document]:
-    key = ApiKey.objects.filter(pk=key_id).first()
-    if key is None or key.env not in environments:
-        return []
+def render(topic: str, ids: Sequence[str], *, environments: Sequence[str]) -> Rendered:
+    """The documents of objects as SQL has them now. Raises KeyError for a topic that nobody renders, and whatever one
+    of the objects cannot be rendered for.
+    """
+    return _RENDERERS[Topic(topic)](ids, environments)
+
+
+def keys_of_project(project_id: str, *, after: str, most: int) -> list[str]:
+    """The ids of a project's keys behind one of them, in order: a project's documents are those of its keys."""
+    keys = ApiKey.objects.filter(project_id=project_id, id__gt=after).order_by("id")
+    return list(keys.values_list("id", flat=True)[:most])
+
+
+def _keys(ids: Sequence[str], environments: Sequence[str]) -> Rendered:
+    now = timezone.now()
+    keys = ApiKey.objects.filter(pk__in=ids, env__in=environments).select_related("project")
+    return {key.id: [_key(key, now)] for key in keys}
+
+
+def _key(key: ApiKey, now: datetime) -> Document:
     name = key_document(key.hash)
-    if key.revoked_at is not None and key.revoked_at + KEEP_REVOKED <= timezone.now():
-        return [Document(key.env, name, key.tenant_id, None)]
+    if key.revoked_at is not None and key.revoked_at + KEEP_REVOKED <= now:
+        return Document(key.env, name, key.tenant_id, None)
     policy = KeyPolicy(
         rev=0,
         env=key.env,
@@ -54,42 +84,70 @@ def _key(key_id: str, environments: Sequence[str]) -> list[Document]:
         project=key.project_id,
         key=key.id,
         status=KeyStatus(key.status),
-        expires=int(key.expires_at.timestamp() * 1000) if key.expires_at else 0,
+        not_before=_ms(key.not_before),
+        expires=_ms(key.expires_at),
         allowed_models=tuple(key.allowed_models),
         denied_models=tuple(key.denied_models),
         allowed_providers=tuple(key.allowed_providers),
         denied_providers=tuple(key.denied_providers),
+        networks=tuple(key.networks),
+        tier=key.tier,
+        rpm=key.rpm,
+        tpm=key.tpm,
+        concurrency=key.concurrency,
+        tags=dict(sorted(key.tags.items())),  # SQL engines keep the order of JSON objects as they like
+        block=_project_block(key.project),
     )
-    return [Document(key.env, name, key.tenant_id, policy)]
+    return Document(key.env, name, key.tenant_id, policy)
 
 
-def _tenant(tenant_id: str, environments: Sequence[str]) -> list[Document]:
-    tenant = Tenant.objects.filter(pk=tenant_id).first()
-    if tenant is None:
-        return [Document(env, tenant_document(tenant_id), tenant_id, None) for env in environments]
+def _ms(moment: datetime | None) -> int:
+    return int(moment.timestamp() * 1000) if moment else 0
+
+
+def _project_block(project: Project) -> Block | None:
+    """Without the project's name, which may change while its keys' documents do not."""
+    if project.status == Project.Status.ACTIVE:
+        return None
+    return Block(
+        reason=Denied.PROJECT_SUSPENDED,
+        message=f"This API key's project is {Project.Status(project.status).value}. Ask its administrator.",
+    )
+
+
+def _tenants(ids: Sequence[str], environments: Sequence[str]) -> Rendered:
+    tenants = Tenant.objects.in_bulk(list(ids))
+    blocks = tenant_blocks(list(tenants), environments)
+    return {
+        tenant_id: [
+            Document(
+                env,
+                tenant_document(tenant_id),
+                tenant_id,
+                _tenant(tenants[tenant_id], env, blocks.get((tenant_id, env))) if tenant_id in tenants else None,
+            )
+            for env in environments
+        ]
+        for tenant_id in ids
+    }
+
+
+def _tenant(tenant: Tenant, env: str, block: Block | None) -> TenantState:
     suspended = tenant.status != Tenant.Status.ACTIVE
-    return [
-        Document(
-            env,
-            tenant_document(tenant.id),
-            tenant.id,
-            TenantState(rev=0, env=env, tenant=tenant.id, suspended=suspended, block=tenant_block(tenant.id, env)),
-        )
-        for env in environments
-    ]
+    return TenantState(rev=0, env=env, tenant=tenant.id, suspended=suspended, block=block)
 
 
-def _pricing(_: str, environments: Sequence[str]) -> list[Document]:
+def _pricing(ids: Sequence[str], environments: Sequence[str]) -> Rendered:
     found = []
     for env in environments:
         blob = pricing_blob(env=env, rev=0)
         version = PricingVersion(schema=SCHEMA, rev=0, env=env, version=blob.version)
         found += [Document(env, PRICING_BLOB, "", blob), Document(env, PRICING_VERSION, "", version)]
-    return found
+    return dict.fromkeys(ids, found)
 
 
-_RENDERERS: dict[Topic, Callable[[str, Sequence[str]], list[Document]]] = {
-    Topic.KEY: _key,
-    Topic.TENANT: _tenant,
+_RENDERERS: dict[Topic, Callable[[Sequence[str], Sequence[str]], Rendered]] = {
+    Topic.KEY: _keys,
+    Topic.TENANT: _tenants,
     Topic.PRICING: _pricing,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ import structlog
 from clickhouse_driver.errors import ErrorCodes
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
+from django.utils import timezone
 
 from spend.clickhouse.errors import ClickHouseError, RefusedError
 from spend.ingest import Batch, claim_denials, claim_usage, store_denials, store_usage
@@ -19,6 +20,8 @@ from spend.models import DirtyDay
 from spend.moving import follow_zones
 from spend.rollup import recount
 from spend.zones import Calendars
+from tenants.actions.use import LastUses, Use
+from wire.events import UsageEvent
 from wire.queues.base import Message, Queue
 
 logger = structlog.get_logger(__name__)
@@ -160,6 +163,7 @@ class UsageConsumer(Consumer):
     def __init__(self, queues: Mapping[str, Queue]) -> None:
         super().__init__(queues)
         self._calendars = Calendars()
+        self._last_uses = LastUses()
         self._dirty = True  # marks of an earlier life
         self._recount_from = float("-inf")  # not before
         self._look_from = float("-inf")
@@ -171,6 +175,10 @@ class UsageConsumer(Consumer):
     def store(self, batch: Batch[Any]) -> None:
         store_usage(batch.events, since_ms=batch.since_ms, calendars=self._calendars)
         self._dirty = True
+        self._try(partial(self._note_uses, batch.events), "note when keys were last used")
+
+    def _note_uses(self, events: Sequence[UsageEvent]) -> None:
+        self._last_uses.note((Use(each.key, each.project, each.ts) for each in events), now=timezone.now())
 
     def turn(self) -> bool:
         busy = super().turn()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from spend.views import denials, overview, requests, unpriced
+from spend.views import denials, key_use, overview, requests, unpriced
 
 app_name = "spend"
 urlpatterns: list[URLPattern] = [
@@ -15,5 +15,6 @@ urlpatterns: list[URLPattern] = [
     path("requests/<uuid:event_id>", requests.one, name="request"),
     path("denials", denials.page, name="denials"),
     path("denials/rows", denials.rows, name="denials_rows"),
+    path("spend/keys/<str:key_id>/use", key_use.fragment, name="key_use"),
     path("unpriced", unpriced.page, name="unpriced"),
 ]

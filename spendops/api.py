@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from tenants.api.audit import audit
 from tenants.api.keys import keys
+from tenants.api.leaks import leaks
 from tenants.api.people import sessions, users
 from tenants.api.projects import projects
+from tenants.api.takeover import takeover
 from tenants.api.tenants import tenants
 from tenants.api.tokens import tokens
 from tenants.frame.openapi import FramedAPI
@@ -22,4 +24,6 @@ api.add_router("/tokens", tokens)
 api.add_router("/audit", audit)
 api.add_router("/tenants", tenants)
 api.add_router("/projects", projects)
+api.add_router("/keys/take-over", takeover)  # before the keys, so that neither is taken for a key's id
+api.add_router("/keys/leaks", leaks)
 api.add_router("/keys", keys)

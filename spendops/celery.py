@@ -26,5 +26,15 @@ app.conf.beat_schedule = {
     },
     "send alerts": {"task": "alerts.tasks.send_deliveries", "schedule": float(settings.BUDGET_TICK_SECONDS)},
     "note the audit head": {"task": "changes.tasks.note_audit_head", "schedule": crontab(minute="41")},
+    "forget old KV versions": {
+        "task": "publishing.tasks.forget_old_versions",
+        "schedule": crontab(hour="4", minute="23"),
+    },
+    "compare KV with SQL": {"task": "publishing.tasks.reconcile_stores", "schedule": crontab(minute="23")},
+    "repair what was confirmed": {"task": "publishing.tasks.repair_confirmed", "schedule": 15.0},
+    "compare what was asked for": {"task": "publishing.tasks.compare_as_asked", "schedule": 15.0},
+    # asks each hour what is due, so that a week that passed while nothing ran is caught up with
+    "back KV up": {"task": "publishing.tasks.back_up_stores", "schedule": crontab(minute="52")},
+    "work off changes of many keys": {"task": "tenants.tasks.work_off_key_batches", "schedule": 5.0},
     "collect unpriced models": {"task": "spend.tasks.collect_unpriced", "schedule": 30.0},
 }

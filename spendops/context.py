@@ -27,6 +27,7 @@ NAVIGATION = (
     ("Alerts", "alerts:outbox", "bell"),
     ("Publishing", "publishing:ledger", "cloud-upload"),
     ("Audit", "tenants:audit", "clock"),
+    ("Tenants", "tenants:tenants", "building"),
 )
 
 Entry = tuple[str, str, str]

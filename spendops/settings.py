@@ -210,6 +210,10 @@ DEFAULT_FROM_EMAIL = env.text("SPENDOPS_MAIL_FROM", "SpendOps <spendops@localhos
 AUDIT_KEY = local_secret(env, "SPENDOPS_AUDIT_KEY", SPENDOPS.data, production=PRODUCTION)
 AUDIT_HEADS = env.path("SPENDOPS_AUDIT_HEADS", str(SPENDOPS.data / "audit" / "heads.jsonl"))
 
+# -- KV: backups of the namespaces
+KV_BACKUPS = env.path("SPENDOPS_KV_BACKUPS", str(SPENDOPS.data / "backups" / "kv"))
+KV_BACKUPS_KEPT = env.number("SPENDOPS_KV_BACKUPS_KEPT", 8, least=1, most=10_000)
+
 # -- sessions, cookies, headers
 SESSION_IDLE_SECONDS = env.number("SPENDOPS_SESSION_IDLE_SECONDS", 15 * 60, least=60)
 SESSION_ABSOLUTE_SECONDS = env.number("SPENDOPS_SESSION_ABSOLUTE_SECONDS", 8 * 3600, least=300)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 
 class RefusedError(Exception):
     """A change that cannot be made. `field` names the input at fault, "" when it is no single one."""
@@ -42,3 +45,23 @@ class StaleError(RefusedError):
 
 class QuotaError(RefusedError):
     """There are as many keys or projects as there may be. The message says how many, and whom to ask."""
+
+
+class Fault(NamedTuple):
+    """What is wrong with one line of many. `line` counts from 1; `field` is the input at fault, "" for the whole."""
+
+    line: int
+    field: str
+    message: str
+
+
+class ManyRefusedError(RefusedError):
+    """A change of many things of which some cannot be made, so that none was. `faults` says which, and why."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        lines = len({each.line for each in faults})
+        super().__init__(
+            f"Nothing was changed: {lines:,} line{'' if lines == 1 else 's'} cannot be taken. "
+            f"Line {faults[0].line}: {faults[0].message}"
+        )
+        self.faults = tuple(faults)

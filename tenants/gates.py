@@ -8,9 +8,10 @@ from django.http import Http404
 from access.models import User
 from changes.models import AuditEvent
 from tenants.http import TenantRequest
-from tenants.models import ApiKey, Invitation, Project, ServiceToken, Tenant
+from tenants.key_queries import KeyFilter, find_keys
+from tenants.models import ApiKey, Invitation, KeyBatch, Project, ServiceToken, Tenant
 from tenants.permissions import Permission
-from tenants.queries import KeyFilter, find_keys, platform_tokens, tenants_of
+from tenants.queries import platform_tokens, tenants_of
 
 _OF_EVERY_KEY = frozenset({Permission.KEYS_VIEW, Permission.KEYS_ISSUE, Permission.KEYS_CHANGE, Permission.KEYS_REVOKE})
 _NOT_THERE = "There is nothing at this address."
@@ -22,6 +23,14 @@ def api_key_for(request: TenantRequest, key_id: str) -> ApiKey:
     if key is None:
         raise Http404(_NOT_THERE)
     return key
+
+
+def key_batch_for(request: TenantRequest, batch_id: str) -> KeyBatch:
+    """The change of many keys with this id, if it was made in the request's tenant. Raises Http404."""
+    batch = KeyBatch.objects.filter(tenant=request.tenant, id=batch_id).first()
+    if batch is None:
+        raise Http404(_NOT_THERE)
+    return batch
 
 
 def owner_seen(request: TenantRequest) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.db.models import F
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from access.models import new_handle
 from tenants.permissions import Role
+from tenants.policy import EXPIRES_SOON
 from tenants.scope import TenantManager
 from wire.ids import short_id
 
@@ -25,6 +28,11 @@ def new_project_id() -> str:
 def new_invitation_id() -> str:
     """An id such as `i_4k2m9x0c1v7b`."""
     return short_id("i")
+
+
+def new_batch_id() -> str:
+    """An id such as `kb_4k2m9x0c1v7b`."""
+    return short_id("kb")
 
 
 class Tenant(models.Model):
@@ -128,7 +136,10 @@ class ApiKey(models.Model):
         indexes = [
             models.Index(fields=["tenant", "-created_at", "-id"], name="key_by_tenant"),
             models.Index(fields=["tenant", "project", "-created_at"], name="key_by_project"),
-            models.Index(fields=["tenant", "expires_at"], name="key_by_expiry"),
+            models.Index(fields=["tenant", "owner_id", "-created_at", "-id"], name="key_by_owner"),
+            models.Index(fields=["tenant", "expires_at", "id"], name="key_by_expiry_and_id"),
+            models.Index(fields=["tenant", "last_used_at", "id"], name="key_by_last_use"),
+            models.Index(F("tenant"), Lower("name"), F("id"), name="key_by_name"),
         ]
 
     def __str__(self) -> str:
@@ -138,6 +149,50 @@ class ApiKey(models.Model):
     def expired(self) -> bool:
         """Whether the moment until which the key works has passed."""
         return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @property
+    def expires_soon(self) -> bool:
+        """Whether the key still works, and will not two weeks from now."""
+        return self.expires_at is not None and not self.expired and self.expires_at <= timezone.now() + EXPIRES_SOON
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the moment from which the key works is yet to come."""
+        return self.not_before is not None and self.not_before > timezone.now()
+
+
+class KeyBatch(models.Model):
+    """One change of many keys. It is worked off in pieces, each with its audit events, and goes on where it stopped."""
+
+    class Action(models.TextChoices):
+        DISABLE = "disable"
+        ENABLE = "enable"
+        REVOKE = "revoke"
+        EXPIRY = "expiry", "Set expiry"
+        ADD_TAG = "add_tag", "Add a tag"
+        REMOVE_TAG = "remove_tag", "Remove a tag"
+        OWNER = "owner", "Change owner"
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_batch_id, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    action = models.CharField(max_length=16, choices=Action.choices)
+    arguments = models.JSONField(default=dict)
+    keys = models.JSONField()  # the ids of exactly those that were chosen
+    total = models.PositiveIntegerField()
+    done = models.PositiveIntegerField(default=0)  # how many of them were looked at
+    changed = models.PositiveIntegerField(default=0)
+    skipped = models.JSONField(default=dict)  # why -> how many
+    begun_by = models.JSONField()  # the actor of each change
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], condition=models.Q(finished_at=None), name="key_batch_open")]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} · {self.total} keys"
 
 
 class Membership(models.Model):

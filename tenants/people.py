@@ -13,6 +13,7 @@ from access.models import User
 from access.rules import token_hash
 from tenants.models import Invitation, Membership, Tenant
 from tenants.permissions import Permission, Role, permissions_of
+from tenants.queries import remembered_memberships
 from tenants.scope import across_tenants
 
 ADMINS = frozenset({Role.PLATFORM_ADMIN.value, Role.TENANT_ADMIN.value})
@@ -20,7 +21,7 @@ ADMINS = frozenset({Role.PLATFORM_ADMIN.value, Role.TENANT_ADMIN.value})
 
 def is_reader(user: User) -> bool:
     """Whether somebody has a role somewhere and is an admin nowhere: then a session may last longer."""
-    roles = set(Membership.objects.filter(user=user).values_list("role", flat=True))
+    roles = {each.role for each in remembered_memberships(user)}
     return bool(roles) and not roles & ADMINS
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tenants.models import ApiKey
 
 NETWORKS_MOST = 100
+EXPIRES_SOON = timedelta(days=14)  # from then on lists and pages warn
 TIERS = ("bulk", "standard", "frontier")  # the cheapest models first
 LIMITS_MOST = {"rpm": 1_000_000, "tpm": 10_000_000_000, "concurrency": 100_000}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from access.models import User
@@ -26,8 +26,23 @@ class Standing(NamedTuple):
         return Role.PLATFORM_ADMIN in self.roles
 
 
+_REMEMBERED = "memberships_of_this_request"
+
+
 def memberships_of(user: User) -> list[Membership]:
     """A person's memberships, the oldest first, each with its tenant."""
+    found: list[Membership] | None = getattr(user, _REMEMBERED, None)
+    return _memberships_now(user) if found is None else found
+
+
+def remembered_memberships(user: User) -> list[Membership]:
+    """The same, read anew and kept with this very object: each request has one of its own, and asks several times."""
+    found = _memberships_now(user)
+    setattr(user, _REMEMBERED, found)
+    return found
+
+
+def _memberships_now(user: User) -> list[Membership]:
     return list(Membership.objects.filter(user=user).select_related("tenant").order_by("created_at", "id"))
 
 
@@ -80,36 +95,6 @@ def projects_of(tenant: Tenant) -> list[Project]:
     number = living.order_by().values("project").annotate(number=Count("id")).values("number")
     projects = Project.objects.filter(tenant=tenant)
     return list(projects.annotate(keys=Coalesce(Subquery(number), 0)).order_by("name"))
-
-
-class KeyFilter(NamedTuple):
-    """What a list of keys is narrowed to.
-
-    `text` is part of a name, the start of an id, or the last four; `owner` a user's id.
-    """
-
-    text: str = ""
-    status: str = ""
-    env: str = ""
-    project: str = ""
-    owner: str = ""
-
-
-def find_keys(tenant: Tenant, narrowed: KeyFilter) -> QuerySet[ApiKey]:
-    """A tenant's keys, the newest first, each with its project."""
-    keys: QuerySet[ApiKey] = ApiKey.objects.filter(tenant=tenant).select_related("project")
-    if narrowed.text:
-        text = narrowed.text.strip()
-        keys = keys.filter(Q(name__icontains=text) | Q(id__startswith=text) | Q(last_four=text))
-    if narrowed.status:
-        keys = keys.filter(status=narrowed.status)
-    if narrowed.env:
-        keys = keys.filter(env=narrowed.env)
-    if narrowed.project:
-        keys = keys.filter(project=narrowed.project)
-    if narrowed.owner:
-        keys = keys.filter(owner_id=narrowed.owner)
-    return keys.order_by("-created_at", "-id")
 
 
 def service_tokens_of(tenant: Tenant) -> QuerySet[ServiceToken]:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from tenants.views import audit, joining, keys, members, projects, tenants, tokens
+from tenants.views import (
+    audit,
+    joining,
+    key_batches,
+    key_life,
+    keys,
+    leaks,
+    members,
+    projects,
+    takeover,
+    tenants,
+    tokens,
+)
 
 app_name = "tenants"
 urlpatterns: list[URLPattern] = [
@@ -13,13 +25,25 @@ urlpatterns: list[URLPattern] = [
     path("audit/<int:event_id>", audit.detail, name="audit_event"),
     path("keys", keys.index, name="keys"),
     path("keys/issue", keys.issue, name="key_issue"),
+    path("keys/batch", key_batches.confirm, name="key_batch_confirm"),
+    path("keys/batches/<str:batch_id>", key_batches.detail, name="key_batch"),
+    path("keys/take-over", takeover.take_over, name="take_over"),
+    path("keys/leaks", leaks.check, name="leaks"),
+    path("keys/leaks/revoke", leaks.revoke, name="leaks_revoke"),
     path("keys/<str:key_id>", keys.detail, name="key"),
-    path("keys/<str:key_id>/disable", keys.disable, name="key_disable"),
-    path("keys/<str:key_id>/enable", keys.enable, name="key_enable"),
-    path("keys/<str:key_id>/rotate", keys.rotate, name="key_rotate"),
-    path("keys/<str:key_id>/revoke", keys.revoke, name="key_revoke"),
+    path("keys/<str:key_id>/edit", keys.edit, name="key_edit"),
+    path("keys/<str:key_id>/disable", key_life.disable, name="key_disable"),
+    path("keys/<str:key_id>/enable", key_life.enable, name="key_enable"),
+    path("keys/<str:key_id>/rotate", key_life.rotate, name="key_rotate"),
+    path("keys/<str:key_id>/revoke", key_life.revoke, name="key_revoke"),
     path("projects", projects.index, name="projects"),
-    path("projects/<str:project_id>/rename", projects.rename, name="project_rename"),
+    path("projects/new", projects.new, name="project_new"),
+    path("projects/<str:project_id>", projects.detail, name="project"),
+    path("projects/<str:project_id>/edit", projects.edit, name="project_edit"),
+    path("projects/<str:project_id>/suspend", projects.suspend, name="project_suspend"),
+    path("projects/<str:project_id>/resume", projects.resume, name="project_resume"),
+    path("projects/<str:project_id>/archive", projects.archive, name="project_archive"),
+    path("projects/<str:project_id>/bring-back", projects.bring_back, name="project_bring_back"),
     path("tokens", tokens.index, name="tokens"),
     path("tokens/issue", tokens.issue, name="token_issue"),
     path("tokens/<str:token_id>/revoke", tokens.revoke, name="token_revoke"),
@@ -35,5 +59,13 @@ urlpatterns: list[URLPattern] = [
     path("join/finish", joining.join_finish, name="join_finish"),
     path("join/accept", joining.join_accept, name="join_accept"),
     path("settings", tenants.edit, name="settings"),
+    path("tenants", tenants.index, name="tenants"),
+    path("tenants/new", tenants.new, name="tenant_new"),
+    path("tenants/<str:tenant_id>", tenants.detail, name="tenant"),
+    path("tenants/<str:tenant_id>/edit", tenants.change, name="tenant_edit"),
+    path("tenants/<str:tenant_id>/suspend", tenants.suspend, name="tenant_suspend"),
+    path("tenants/<str:tenant_id>/resume", tenants.resume, name="tenant_resume"),
+    path("tenants/<str:tenant_id>/archive", tenants.archive, name="tenant_archive"),
+    path("tenants/<str:tenant_id>/bring-back", tenants.bring_back, name="tenant_bring_back"),
     path("tenants/<str:tenant_id>/switch", tenants.switch, name="switch"),
 ]

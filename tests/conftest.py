@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from tests.browsing import Person
     from tests.chromium import Window
+    from tests.cloudflare.peer import Peer
+    from tests.redis import RedisServer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -83,6 +85,31 @@ def clickhouse(_clickhouse_server: None) -> None:
 
     for table in ("usage_events", "denial_events", "usage_daily"):
         command(f"TRUNCATE TABLE {table}", purpose="an empty table for a test")
+
+
+@pytest.fixture(scope="session")
+def cloudflare_runtime() -> Iterator[Peer]:
+    """Cloudflare's own runtime with a KV namespace for dev and one for prod. One for the whole run."""
+    from tests.cloudflare.peer import cloudflare_peer
+
+    with cloudflare_peer() as peer:
+        yield peer
+
+
+@pytest.fixture
+def cloudflare(cloudflare_runtime: Peer) -> Peer:
+    """The same, with nothing in its namespaces."""
+    cloudflare_runtime.empty()
+    return cloudflare_runtime
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A redis-server for the whole run. Tests take namespaces of their own in it, and never stop it."""
+    from tests.redis import redis_server
+
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,10 @@ class Config:
 
     def open_kv(self, environment: str) -> ReadableKV:
         """Open the KV namespace that an environment's gateways read. Raises SettingError when they can read none."""
+        return self.readable_store(environment).open_readable()
+
+    def readable_store(self, environment: str) -> Store:
+        """The store that an environment's gateways read. Raises SettingError when they can read none."""
         self._folder(environment)
         store = next((store for store in self.stores[environment] if store.readable), None)
         if store is None:
@@ -82,7 +86,7 @@ class Config:
                 f"No gateway can read the stores of {environment} ({named}): "
                 f"name a Redis or the embedded store in SPENDOPS_KV_{environment.upper()} beside them."
             )
-        return store.open_readable()
+        return store
 
     def open_queue(self, kind: str, environment: str) -> Queue:
         """Open one of an environment's queues (`wire.queues.base.USAGE`, `DENIALS`)."""

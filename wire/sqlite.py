@@ -12,19 +12,23 @@ from wire.env import SettingError
 BUSY_SECONDS = 10
 
 
-def open_database(path: Path, *, schema: str, durable: bool) -> sqlite3.Connection:
+def open_database(path: Path, *, schema: str, durable: bool, patience: float = BUSY_SECONDS) -> sqlite3.Connection:
     """Open or create a WAL database in autocommit mode: transactions are begun explicitly, with BEGIN IMMEDIATE.
 
     `durable` asks for a full sync at each commit (survives loss of power); without it a commit survives only the
-    death of processes. Raises SettingError when the folder cannot be used.
+    death of processes. `patience` is how many seconds a statement waits for another process's transaction.
+    Raises SettingError when the file or its folder cannot be used; its cause is SQLite's error.
     """
+    connection: sqlite3.Connection | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
+        connection = sqlite3.connect(path, isolation_level=None, timeout=patience, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         connection.executescript(schema)
-    except (OSError, sqlite3.OperationalError) as error:
+    except (OSError, sqlite3.DatabaseError) as error:
+        if connection is not None:
+            connection.close()
         raise SettingError(
             f"The data file {path} cannot be opened ({error}): make its folder writable or set SPENDOPS_DATA."
         ) from error
@@ -37,7 +41,8 @@ def immediate(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # some errors, such as a full disk, end it by themselves
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")

@@ -22,7 +22,8 @@ def installation(*, redis: bool = False, **settings: str) -> Iterator[Path]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spendops-bench-")))
         os.environ.update(environment(folder / "data") | settings)
         if redis:
-            os.environ["SPENDOPS_KV"] = stack.enter_context(redis_server(folder / "redis"))
+            (folder / "redis").mkdir()
+            os.environ["SPENDOPS_KV"] = stack.enter_context(redis_server(folder / "redis")).address
         import django
 
         django.setup()

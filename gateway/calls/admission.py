@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
+
 import msgspec
 
 from gateway.apis.base import UNREADABLE, Api, Body
@@ -10,7 +13,9 @@ from gateway.attribution import attribution
 from gateway.auth import Caller
 from gateway.calls.call import Call, Refused
 from gateway.config import Settings
+from gateway.estimate import expected_tokens
 from gateway.incoming import BodyTooLarge, Incoming, Receive, read_body
+from gateway.limits import Limiter
 from gateway.mirror import Mirror
 from gateway.outbox import Outbox
 from gateway.pricebook import Prices
@@ -23,8 +28,9 @@ from wire.events import Denied
 class Admission:
     """Reads a request and decides whether it may be forwarded."""
 
-    def __init__(self, settings: Settings, *, mirror: Mirror, prices: Prices, outbox: Outbox) -> None:
+    def __init__(self, settings: Settings, *, mirror: Mirror, prices: Prices, outbox: Outbox, limiter: Limiter) -> None:
         self._settings = settings
+        self._limiter = limiter
         self._mirror = mirror
         self._prices = prices
         self._outbox = outbox
@@ -51,8 +57,10 @@ class Admission:
     ) -> Call | Refused:
         """The call that a known caller makes with a body, or why it is refused at a moment (Unix ms).
 
-        It waits for nothing: the policy that is judged is the policy under which the call goes out.
+        It waits for nothing: the policy that is judged is the policy under which the call goes out. A call holds a slot
+        of its key's limits, which is to be ended however the call ends.
         """
+        whole = time.perf_counter()
         body, problem = _parsed(request, raw)
         asked = body.get("model", "") if not problem else ""
         refusal = block_refusal(caller.policy, caller.tenant, now=now)
@@ -79,7 +87,24 @@ class Admission:
         streamed = api.streamed(body)
         hide_usage = streamed and choice.provider.kind.asks_usage and api.ask_usage(body)
         body["model"] = choice.model
-        return Call(arrival, api, caller, choice.provider, choice.model, body, book, put_down_to, streamed, hide_usage)
+        # Last of all, so that a call that is refused for another reason uses up no limit.
+        slot = self._limiter.take(caller.policy, partial(expected_tokens, body))
+        if isinstance(slot, Refusal):
+            return Refused(slot, choice.model)
+        return Call(
+            arrival=arrival,
+            api=api,
+            caller=caller,
+            provider=choice.provider,
+            model=choice.model,
+            body=body,
+            book=book,
+            put_down_to=put_down_to,
+            streamed=streamed,
+            hide_usage=hide_usage,
+            slot=slot,
+            whole=whole,
+        )
 
 
 def _parsed(request: Incoming, raw: bytes) -> tuple[Body, str]:

@@ -8,6 +8,7 @@ from gateway.apis.base import NOTHING, Api, Body, Reading
 from gateway.arrival import Arrival
 from gateway.attribution import Attribution
 from gateway.auth import Caller
+from gateway.limits import Slot
 from gateway.providers.base import Provider
 from gateway.rules import Refusal
 from wire.events import Status
@@ -29,6 +30,8 @@ class Call(NamedTuple):
     put_down_to: Attribution
     streamed: bool
     hide_usage: bool
+    slot: Slot  # of its key's limits
+    whole: float  # perf_counter, when the request was here in whole
 
 
 class Refused(NamedTuple):

@@ -36,7 +36,7 @@ class Calls:
             return
         except BodyTooSlow:
             message = "The request did not come in whole in time. Send it again."
-            await send_error(send, api.shape, 408, "body_timeout", message, arrival, close=True)
+            await send_error(send, api.shape, 408, "body_timeout", message, arrival, stored=False, close=True)
             return
         # A body may take its time. What decides is what is known once it is here, not what was known before.
         known = self._auth.again(caller, _now())
@@ -54,7 +54,10 @@ class Calls:
                 send, arrival, api.shape, call.refusal, policy=caller.policy, revs=caller.revs, model=call.model
             )
             return
-        await self._forwarder.forward(call, request, receive, send)
+        try:
+            await self._forwarder.forward(call, request, receive, send)
+        finally:
+            call.slot.end(0)  # it has ended with what it used, unless something went wrong before that was known
 
 
 def _now() -> int:

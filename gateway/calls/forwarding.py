@@ -16,6 +16,7 @@ from gateway.calls.recording import Record, Recorder
 from gateway.config import Timeouts
 from gateway.estimate import text_bytes
 from gateway.incoming import Incoming, Receive, Send
+from gateway.limits import Limiter
 from gateway.meter import Metered
 from gateway.receipts import Headers, receipt, returned_headers, sent_headers
 from gateway.refusals import send_error
@@ -27,15 +28,17 @@ from wire.events import Denied, Status
 log = structlog.get_logger(__name__)
 
 _UPSTREAM_ID_LONGEST = 128
+_LIMITS = b"x-ratelimit-"
 _UNRECORDED = "The provider answered, but the call cannot be recorded at present. Try again shortly."
 
 
 class Forwarder:
     """Sends calls to providers and passes their answers on."""
 
-    def __init__(self, upstream: Upstream, recorder: Recorder, timeouts: Timeouts) -> None:
+    def __init__(self, upstream: Upstream, recorder: Recorder, limiter: Limiter, timeouts: Timeouts) -> None:
         self._upstream = upstream
         self._recorder = recorder
+        self._limiter = limiter
         self._timeouts = timeouts
 
     async def forward(self, call: Call, request: Incoming, receive: Receive, send: Send) -> None:
@@ -126,7 +129,7 @@ class Forwarder:
             message = f"The provider {call.provider.name} refused this gateway's credential. Tell your administrator."
             await self._send_error(call, send, 502, "provider_credential_refused", message, metered, retry=False)
         else:
-            headers = returned_headers(answer.headers) + self._receipt(call, metered.cost)
+            headers = self._returned(call, answer) + self._receipt(call, metered.cost)
             await send_whole(send, http_status, answer.body, headers)
 
     async def _answer_stream(
@@ -139,7 +142,7 @@ class Forwarder:
         status: Status | None = None
         dropped = False  # the caller left, or this process must end
         try:
-            headers = returned_headers(answer.headers) + self._receipt(call, None)
+            headers = self._returned(call, answer) + self._receipt(call, None)
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await self._relay(stream, events, send)
         except UpstreamFailed as failure:
@@ -193,6 +196,12 @@ class Forwarder:
                 if events.ended or not part:
                     return
 
+    def _returned(self, call: Call, answer: Answer) -> Headers:
+        """The provider's headers. Where the key has limits of its own, these stand in place of those of our account."""
+        headers = returned_headers(answer.headers)
+        limits = self._limiter.headers(call.caller.policy)
+        return [*(each for each in headers if not each[0].startswith(_LIMITS)), *limits] if limits else headers
+
     def _receipt(self, call: Call, cost: str | None) -> Headers:
         return receipt(
             request_id=call.arrival.request_id,
@@ -223,6 +232,7 @@ class Forwarder:
             retry=retry,
             cost=metered.cost if metered else None,
             sandbox=call.provider.sandbox,
+            limits=self._limiter.headers(call.caller.policy),
         )
 
 

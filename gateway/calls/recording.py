@@ -7,42 +7,48 @@ import time
 from gateway.calls.call import Call, Ending
 from gateway.estimate import estimated_units
 from gateway.meter import Metered, meter
+from gateway.metrics import Metrics
 from gateway.missing import MissingModels
 from gateway.outbox import Outbox, OutboxUnavailable
 from wire.documents import SCHEMA, Missing
 from wire.events import UsageEvent, UsageSource, encode
 from wire.prices import tier_named
 from wire.queues.base import USAGE
+from wire.units import input_tokens, output_tokens
 
 
 class Recorder:
     """Turns calls into usage events."""
 
-    def __init__(self, outbox: Outbox, missing: MissingModels, *, env: str) -> None:
+    def __init__(self, outbox: Outbox, missing: MissingModels, metrics: Metrics, *, env: str) -> None:
         self._outbox = outbox
         self._missing = missing
+        self._metrics = metrics
         self._env = env
 
     def begin(self, call: Call) -> Record:
         """The record of a call that is about to be forwarded."""
-        return Record(self._outbox, self._missing, call, env=self._env)
+        return Record(self._outbox, self._missing, self._metrics, call, env=self._env)
 
 
 class Record:
     """The one record of one forwarded call. `taken` says whether its event is on its way already."""
 
-    def __init__(self, outbox: Outbox, missing: MissingModels, call: Call, *, env: str) -> None:
+    def __init__(self, outbox: Outbox, missing: MissingModels, metrics: Metrics, call: Call, *, env: str) -> None:
         self._outbox = outbox
         self._missing = missing
+        self._metrics = metrics
         self._call = call
         self._env = env
+        self._before = time.perf_counter() - call.whole
         self.taken = False
 
     async def take(self, ending: Ending) -> Metered | None:
         """Meter the call and store its event; returns when it is durable, with None when it is not yet."""
         call = self._call
-        metered = _metered(call, ending)
         now = time.perf_counter()
+        metered = _metered(call, ending)
+        call.slot.end(input_tokens(metered.units) + output_tokens(metered.units))
         policy = call.caller.policy
         event = UsageEvent(
             event_id=call.arrival.event_id,
@@ -82,6 +88,8 @@ class Record:
             await stored
         except OutboxUnavailable:
             return None
+        finally:
+            self._metrics.added(self._before + time.perf_counter() - now)
         return metered
 
     def _flag_missing(self, metered: Metered) -> None:

@@ -143,54 +143,63 @@ def _ending(key: ApiKey) -> dict[str, Any]:
 
 def disable_key(*, key: ApiKey, by: Actor) -> ApiKey:
     """Let a key rest: calls with it are refused until it is enabled again. Raises StatusError for a revoked one."""
-    return _set_status(key, ApiKey.Status.DISABLED, kind="api_key.disabled", by=by)
+    return _set_status(key, ApiKey.Status.DISABLED, by=by)
 
 
 def enable_key(*, key: ApiKey, by: Actor) -> ApiKey:
     """Let a disabled key work again. Raises StatusError for a revoked one."""
-    return _set_status(key, ApiKey.Status.ACTIVE, kind="api_key.enabled", by=by)
+    return _set_status(key, ApiKey.Status.ACTIVE, by=by)
 
 
 def revoke_key(*, key: ApiKey, by: Actor) -> ApiKey:
     """End a key for ever. Revoking it again changes nothing."""
     with transaction.atomic(), tenant_scope(key.tenant_id):
         key = ApiKey.objects.select_for_update().get(pk=key.pk)
-        if key.status == ApiKey.Status.REVOKED:
-            return key
-        before = key.status
-        key.status = ApiKey.Status.REVOKED
-        key.revoked_at = timezone.now()
-        key.version += 1
-        key.save(update_fields=["status", "revoked_at", "version"])
-        give_back(key.tenant_id, key.project_id)
-        record_key(
-            "api_key.revoked",
-            key,
-            by=by,
-            before={"status": before},
-            after={"status": key.status},
-            urgent=True,
-            publish=[Publish(Topic.KEY, key.id, due=key.revoked_at + KEEP_REVOKED)],
-        )
+        if key.status != ApiKey.Status.REVOKED:
+            give_back(key.tenant_id, key.project_id)
+            set_revoked(key, by=by)
     return key
 
 
-def _set_status(key: ApiKey, status: ApiKey.Status, *, kind: str, by: Actor) -> ApiKey:
+def set_revoked(key: ApiKey, *, by: Actor) -> None:
+    """Revoke a locked key that is not revoked, once it is counted as gone."""
+    before = key.status
+    key.status = ApiKey.Status.REVOKED
+    key.revoked_at = timezone.now()
+    key.version += 1
+    key.save(update_fields=["status", "revoked_at", "version"])
+    record_key(
+        "api_key.revoked",
+        key,
+        by=by,
+        before={"status": before},
+        after={"status": key.status},
+        urgent=True,
+        publish=[Publish(Topic.KEY, key.id, due=key.revoked_at + KEEP_REVOKED)],
+    )
+
+
+def _set_status(key: ApiKey, status: ApiKey.Status, *, by: Actor) -> ApiKey:
     with transaction.atomic(), tenant_scope(key.tenant_id):
         key = ApiKey.objects.select_for_update().get(pk=key.pk)
-        before = key.status
-        if before == ApiKey.Status.REVOKED:
+        if key.status == ApiKey.Status.REVOKED:
             raise StatusError(f"The key “{key.name}” is revoked for ever: issue a new one.")
-        if before == status:
+        if key.status == status:
             return key
         if status == ApiKey.Status.ACTIVE:  # taking access away is always possible
             hold_open(key.tenant_id)
-        key.status = status
-        key.version += 1
-        key.save(update_fields=["status", "version"])
-        takes_away = status == ApiKey.Status.DISABLED
-        record_key(kind, key, by=by, before={"status": before}, after={"status": status}, urgent=takes_away)
+        set_resting(key, resting=status == ApiKey.Status.DISABLED, by=by)
     return key
+
+
+def set_resting(key: ApiKey, *, resting: bool, by: Actor) -> None:
+    """Disable a locked key that works, or enable one that rests."""
+    before = key.status
+    key.status = ApiKey.Status.DISABLED if resting else ApiKey.Status.ACTIVE
+    key.version += 1
+    key.save(update_fields=["status", "version"])
+    kind = "api_key.disabled" if resting else "api_key.enabled"
+    record_key(kind, key, by=by, before={"status": before}, after={"status": key.status}, urgent=resting)
 
 
 def described(key: ApiKey) -> dict[str, Any]:

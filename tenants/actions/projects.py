@@ -146,7 +146,7 @@ def _move(project: Project, kind: str, from_: set[_Status], to: _Status, reason:
             by=by,
             before=before,
             after={"status": to.value, "reason": reason},
-            publish=[Publish(Topic.PROJECT, project.id)],
+            publish=[Publish(Topic.PROJECT, project.id, urgent=kind in _TAKES_AWAY)],
         )
     return project
 

@@ -100,7 +100,7 @@ def _refuse(owner: models.Model, number: int, what: str, whom: str) -> NoReturn:
     name, living, most = str(owner), owner.keys_living, owner.keys_most  # type: ignore[attr-defined]
     wanted = "" if number == 1 else f"; {number:,} more do not fit"
     raise QuotaError(
-        f"{what} “{name}” has {_of(living, 'key')} that are not revoked, and its quota is {most:,}{wanted}. "
+        f"{what} “{name}” has {_of(living, 'living key')}, and its quota is {most:,}{wanted}. "
         f"Revoke what is not used any more, or ask {whom} to raise the quota."
     )
 

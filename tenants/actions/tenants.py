@@ -205,5 +205,5 @@ def _record(
         target_id=tenant.id,
         before=before,
         after=after,
-        publish=[Publish(Topic.TENANT, tenant.id)],
+        publish=[Publish(Topic.TENANT, tenant.id, urgent=kind == "tenant.suspended")],
     )

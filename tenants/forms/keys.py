@@ -1,116 +1,266 @@
-"""Forms of API keys."""
+"""Forms of one API key: issue it, change what it may do, rotate it, revoke it. For lists see `key_lists`."""
 
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from django import forms
 from django.conf import settings
+from django.forms.boundfield import BoundField
+from django.http import QueryDict
 
+from tenants.errors import RefusedError
 from tenants.forms.base import ActionForm, end_of, lines_of, name_field
+from tenants.forms.ending import version_field
+from tenants.forms.tags import TagsField
 from tenants.models import ApiKey, Project, Tenant
-from tenants.queries import KeyFilter, find_keys, users_in
+from tenants.policy import LIMITS_MOST, KeySettings, settings_of
+from tenants.queries import users_in
+from tenants.tags import text_of_tags
+
+LISTS = ("allowed_models", "denied_models", "allowed_providers", "denied_providers", "networks")
+TIER_WORDS = (
+    ("", "As the caller asks"),
+    ("bulk", "Bulk: the cheapest"),
+    ("standard", "Standard"),
+    ("frontier", "Frontier: the most capable"),
+)
 
 
-class IssueKeyForm(ActionForm):
-    """A new API key. Whatever has a sensible default is filled in."""
+class LinesField(forms.CharField):
+    """Names, one a line or between commas. Cleans to a list."""
 
-    fields_of = {"expires_at": "expires_on"}
+    def __init__(self, label: str, help_text: str, *, rows: int = 2, placeholder: str = "") -> None:
+        super().__init__(
+            label=label,
+            required=False,
+            max_length=40_000,
+            help_text=help_text,
+            widget=forms.Textarea(attrs={"rows": rows, "spellcheck": "false", "placeholder": placeholder}),
+        )
+
+    def clean(self, value: Any) -> Any:
+        return lines_of(super().clean(value))
+
+
+def _limit_field(label: str, name: str) -> forms.IntegerField:
+    return forms.IntegerField(
+        label=label,
+        required=False,
+        min_value=0,
+        max_value=LIMITS_MOST[name],
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "placeholder": "No limit"}),
+        error_messages={
+            "invalid": "Write a whole number, or nothing for no limit.",
+            "min_value": "Write a whole number, or nothing for no limit.",
+            "max_value": f"Write at most {LIMITS_MOST[name]:,}, or nothing for no limit.",
+        },
+    )
+
+
+def _day_field(label: str, help_text: str) -> forms.DateField:
+    return forms.DateField(
+        label=label,
+        required=False,
+        help_text=help_text,
+        error_messages={"invalid": "Write a date like 2027-06-30."},
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+
+
+class KeyForm(ActionForm):
+    """Everything that people choose about a key. `key` is the one that is changed, None for a new one."""
+
+    fields_of = {"expires_at": "expires_on", "not_before": "works_from"}
+    ADVANCED = (
+        "denied_models",
+        "allowed_providers",
+        "denied_providers",
+        "tier",
+        "rpm",
+        "tpm",
+        "concurrency",
+        "networks",
+        "works_from",
+    )
 
     name = name_field("Name", "Who or what will use it. It stands in reports and alerts.", "Billing bot")
-    project: forms.ModelChoiceField[Project] = forms.ModelChoiceField(
+    project = forms.ChoiceField(
         label="Project",
-        queryset=None,
-        empty_label="Choose a project",
         error_messages={
             "required": "Choose the project that this key's spend counts for.",
             "invalid_choice": "This project is not there any more: choose another one.",
         },
     )
-    env = forms.ChoiceField(label="Environment", help_text="Each has its own gateway and its own keys.")
     owner = forms.ChoiceField(
         label="Owner",
         required=False,
         help_text="A developer sees this key and its usage when it is theirs. Empty: it is the whole tenant's.",
+        error_messages={"invalid_choice": "This person is no member any more: choose another one."},
     )
-    expires_on = forms.DateField(
-        label="Works until",
+    expires_on = _day_field(
+        "Works until", "The end of this day in the tenant's time zone. Empty: the key does not expire."
+    )
+    tags = TagsField("One a line: team=search. They are put on each of the key's calls.")
+    allowed_models = LinesField(
+        "Allowed models", "One a line, with * for any part: gpt-4o*. Empty: every model.", rows=3, placeholder="gpt-4o*"
+    )
+    denied_models = LinesField("Denied models", "A denied model stays denied when it is allowed above, too.")
+    allowed_providers = LinesField(
+        "Allowed providers", "One a line, with *. Empty: every provider.", placeholder="openai"
+    )
+    denied_providers = LinesField("Denied providers", "One a line, with *.")
+    tier = forms.ChoiceField(
+        label="Tier",
         required=False,
-        help_text="The end of this day in the tenant's time zone. Empty: the key does not expire.",
-        error_messages={"invalid": "Write a date like 2027-06-30."},
-        widget=forms.DateInput(attrs={"type": "date"}),
+        choices=TIER_WORDS,
+        help_text="Which models a call gets that leaves the choice to the gateway.",
     )
-    allowed_models = forms.CharField(
-        label="Allowed models",
-        required=False,
-        help_text="One a line, with * for any part: gpt-4o*. Empty: every model.",
-        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
+    rpm = _limit_field("Requests a minute", "rpm")
+    tpm = _limit_field("Tokens a minute", "tpm")
+    concurrency = _limit_field("Calls at the same time", "concurrency")
+    networks = LinesField(
+        "Networks that calls may come from",
+        "One a line: an address, or a block like 192.0.2.0/24 or 2001:db8::/48. Empty: from anywhere.",
+        placeholder="192.0.2.0/24",
     )
-    denied_models = forms.CharField(
-        label="Denied models",
-        required=False,
-        help_text="One a line. A denied model stays denied when it is allowed above, too.",
-        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
-    )
+    works_from = _day_field("Works from", "The beginning of this day in the tenant's time zone. Empty: at once.")
 
+    def __init__(self, *args: Any, tenant: Tenant, key: ApiKey | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.zone = ZoneInfo(tenant.time_zone)
+        self._key = key
+        kept = key.project_id if key else None  # an archived project takes no new keys, and keeps those that it has
+        projects = Project.objects.filter(tenant=tenant).order_by("name")
+        self.projects = {
+            each.pk: each for each in projects if each.status != Project.Status.ARCHIVED or each.pk == kept
+        }
+        project = cast(forms.ChoiceField, self.fields["project"])
+        project.choices = [("", "Choose a project"), *((pk, each.name) for pk, each in self.projects.items())]
+        if len(self.projects) == 1:
+            project.initial = next(iter(self.projects))
+        owner = cast(forms.ChoiceField, self.fields["owner"])
+        members = {each.pk: str(each) for each in users_in(tenant)}
+        if key and key.owner_id:
+            members.setdefault(key.owner_id, f"{key.owner_id}, who is no member any more")
+        owner.choices = [("", "Nobody in particular"), *members.items()]
+
+    @property
+    def advanced_open(self) -> bool:
+        """Whether something of the folded part is set or refused, so that it must be seen."""
+        return any(self[name].errors or self[name].value() for name in self.ADVANCED)
+
+    def settings(self) -> KeySettings:
+        """What the actions are told. A day that was left as it is keeps its exact moment."""
+        given = self.cleaned_data
+        standing = self._key
+        return KeySettings(
+            name=given["name"],
+            project=given["project"],
+            owner=given["owner"],
+            not_before=self._moment(given["works_from"], standing.not_before if standing else None, _begin_of),
+            expires_at=self._moment(given["expires_on"], standing.expires_at if standing else None, end_of),
+            tier=given["tier"],
+            tags=given["tags"],
+            rpm=given["rpm"] or 0,
+            tpm=given["tpm"] or 0,
+            concurrency=given["concurrency"] or 0,
+            **{name: given[name] for name in LISTS},
+        )
+
+    def _moment(
+        self, day: date | None, standing: datetime | None, at: Callable[[date, ZoneInfo], datetime]
+    ) -> datetime | None:
+        if day is None:
+            return None
+        return standing if standing and day == standing.astimezone(self.zone).date() else at(day, self.zone)
+
+
+class IssueKeyForm(KeyForm):
+    """A new API key. Whatever has a sensible default is filled in."""
+
+    env = forms.ChoiceField(label="Environment", help_text="Each has its own gateway and its own keys.")
     token = forms.CharField(
         required=False, max_length=64, initial=partial(secrets.token_urlsafe, 16), widget=forms.HiddenInput
     )
 
-    def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._tenant = tenant
-        projects = Project.objects.filter(tenant=tenant).order_by("name")
-        project = cast(forms.ModelChoiceField, self.fields["project"])
-        project.queryset = projects
-        only = list(projects[:2])
-        if len(only) == 1:
-            project.initial = only[0].pk
         names = settings.SPENDOPS.environments
         environment = cast(forms.ChoiceField, self.fields["env"])
         environment.choices = [(name, name) for name in names]
         environment.initial = names[0]
-        owner = cast(forms.ChoiceField, self.fields["owner"])
-        owner.choices = [("", "Nobody in particular"), *((each.pk, str(each)) for each in users_in(tenant))]
-
-    def clean_allowed_models(self) -> list[str]:
-        return lines_of(self.cleaned_data["allowed_models"])
-
-    def clean_denied_models(self) -> list[str]:
-        return lines_of(self.cleaned_data["denied_models"])
 
     def arguments(self) -> dict[str, Any]:
         """What `issue_key` is called with, besides the tenant and the actor."""
-        found = dict(self.cleaned_data)
-        day = found.pop("expires_on")
-        zone = ZoneInfo(self._tenant.time_zone)
-        found["expires_at"] = end_of(day, zone) if day else None
-        return found
+        wanted = self.settings()
+        policy = {name: getattr(wanted, name) for name in wanted.described()}
+        return policy | {
+            "project": self.projects[wanted.project],
+            "env": self.cleaned_data["env"],
+            "token": self.cleaned_data["token"],
+        }
 
 
-class KeyFilterForm(forms.Form):
-    """What the list of keys is narrowed to. A value that is not known narrows nothing."""
+class EditKeyForm(KeyForm):
+    """What a key may do, as it is to be from now on. `version` is the one that the person saw."""
 
-    q = forms.CharField(label="Search", required=False, max_length=200)
-    status = forms.ChoiceField(label="Status", required=False, choices=[("", "Any status"), *ApiKey.Status.choices])
-    env = forms.ChoiceField(label="Environment", required=False)
-    project: forms.ModelChoiceField[Project] = forms.ModelChoiceField(
-        label="Project", required=False, queryset=None, empty_label="Any project"
-    )
+    version = version_field()
 
-    def __init__(self, *args: Any, tenant: Tenant, owner: str = "", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        environment = cast(forms.ChoiceField, self.fields["env"])
-        project = cast(forms.ModelChoiceField, self.fields["project"])
-        environment.choices = [("", "Any environment"), *((name, name) for name in settings.SPENDOPS.environments)]
-        projects = Project.objects.filter(tenant=tenant)
-        if owner:  # whoever sees own keys only need not know of other projects
-            projects = projects.filter(id__in=find_keys(tenant, KeyFilter(owner=owner)).values("project_id"))
-        project.queryset = projects.order_by("name")
+    def __init__(self, *args: Any, tenant: Tenant, key: ApiKey, **kwargs: Any) -> None:
+        super().__init__(*args, tenant=tenant, key=key, initial=initial_of(key, ZoneInfo(tenant.time_zone)), **kwargs)
+
+    def reopen(self, now: Mapping[str, Any], error: RefusedError) -> None:
+        """Somebody else changed the key: keep what was typed, say what stands there now, let it be sent again."""
+        self.refuse(error)
+        for name, value in now.items():
+            if name == "version":
+                data = cast(QueryDict, self.data).copy()
+                data[self.add_prefix(name)] = str(value)
+                self.data = data
+            elif _words(self[name].value()) != _words(value):
+                self.add_error(name, f"It says now: {_shown(self[name], value)}.")
+
+
+def initial_of(key: ApiKey, zone: ZoneInfo) -> dict[str, Any]:
+    """What the form of a key begins with."""
+    standing = settings_of(key)
+    return {
+        "name": standing.name,
+        "project": standing.project,
+        "owner": standing.owner,
+        "expires_on": _day(standing.expires_at, zone),
+        "works_from": _day(standing.not_before, zone),
+        "tags": text_of_tags(standing.tags),
+        "tier": standing.tier,
+        **{name: "\n".join(getattr(standing, name)) for name in LISTS},
+        **{name: str(getattr(standing, name) or "") for name in ("rpm", "tpm", "concurrency")},
+        "version": key.version,
+    }
+
+
+def _words(value: Any) -> list[str]:
+    return str(value or "").replace(",", " ").split()
+
+
+def _shown(field: BoundField, value: str) -> str:
+    """A value as the field's choices call it, or with commas instead of lines."""
+    choices = dict(cast(Any, field.field).choices) if isinstance(field.field, forms.ChoiceField) else {}
+    return str(choices.get(value) or ", ".join(value.splitlines())) or "nothing"
+
+
+def _day(moment: datetime | None, zone: ZoneInfo) -> str:
+    return moment.astimezone(zone).date().isoformat() if moment else ""
+
+
+def _begin_of(day: date, zone: ZoneInfo) -> datetime:
+    """The first moment of a day in a zone, in UTC. The calendar's last days have no UTC in every zone."""
+    return datetime.combine(min(day, date.max.replace(year=date.max.year - 1)), time(), zone).astimezone(UTC)
 
 
 class RotateForm(ActionForm):
@@ -128,7 +278,9 @@ class RevokeForm(ActionForm):
     """The name of the key, typed to show that this very key is meant."""
 
     name = forms.CharField(
-        label="Type the key's name to revoke it", widget=forms.TextInput(attrs={"autocomplete": "off"})
+        label="Type the key's name to revoke it",
+        error_messages={"required": "Type the name, to show that this very key is meant."},
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 
     def __init__(self, *args: Any, key: ApiKey, **kwargs: Any) -> None:

@@ -14,7 +14,15 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import Field
 
 from access.problems import problem
-from tenants.errors import AlreadyIssuedError, NameTakenError, QuotaError, RefusedError, StaleError, StatusError
+from tenants.errors import (
+    AlreadyIssuedError,
+    ManyRefusedError,
+    NameTakenError,
+    QuotaError,
+    RefusedError,
+    StaleError,
+    StatusError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +124,11 @@ def _refused(request: HttpRequest, error: Any) -> HttpResponse:
         (code for kind, code in _CODES.items() if isinstance(error, kind)), "conflict" if conflict else "refused"
     )
     errors = [{"location": "body", "field": error.field, "detail": error.message}] if error.field else []
+    if isinstance(error, ManyRefusedError):
+        errors = [
+            {"location": "body", "field": f"{each.line}.{each.field}".rstrip("."), "detail": each.message}
+            for each in error.faults
+        ]
     return answer(409 if conflict else 422, code, error.message, errors=errors)
 
 

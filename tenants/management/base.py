@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from changes.actor import Actor
-from tenants.errors import RefusedError
+from tenants.errors import ManyRefusedError, RefusedError
 from tenants.models import Project, Tenant
 from tenants.scope import across_tenants
 
@@ -24,6 +24,11 @@ class TenantCommand(BaseCommand):
         try:
             with across_tenants("whoever runs commands on the host looks after all tenants"):
                 found, text = self.perform(by=by, **options)
+        except ManyRefusedError as error:
+            lines = [
+                f"line {each.line}{f', {each.field}' if each.field else ''}: {each.message}" for each in error.faults
+            ]
+            raise CommandError("\n".join(["Nothing was changed.", *lines])) from error
         except RefusedError as error:
             raise CommandError(error.message) from error
         self.stdout.write(json.dumps(found, ensure_ascii=False) if options["json"] else text)

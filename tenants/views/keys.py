@@ -1,72 +1,82 @@
-"""API keys: find them, issue one (shown once), let one rest, revoke one."""
+"""API keys: find them, issue one (shown once), look at one, change what it may do."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from access.models import User
 from access.step_up import step_up_required
-from tenants.actions.keys import IssuedKey, disable_key, enable_key, issue_key, revoke_key, rotate_key
-from tenants.errors import AlreadyIssuedError, RefusedError
-from tenants.forms.keys import IssueKeyForm, KeyFilterForm, RevokeForm, RotateForm
+from changes.queries import events_about
+from changes.trail import Naming, differences
+from tenants.actions.key_changes import change_key, refuse_revoked
+from tenants.actions.keys import IssuedKey, issue_key
+from tenants.errors import AlreadyIssuedError, RefusedError, StaleError, StatusError
+from tenants.forms.key_lists import KeyFilterForm
+from tenants.forms.keys import EditKeyForm, IssueKeyForm, RotateForm, initial_of
 from tenants.gates import api_key_for, owner_seen
 from tenants.http import TenantRequest
-from tenants.models import ApiKey
+from tenants.key_queries import (
+    COUNTED_MOST,
+    count_keys,
+    expiring_soon,
+    find_keys,
+    page_of_keys,
+)
+from tenants.models import ApiKey, KeyBatch
 from tenants.permissions import Permission, needs
-from tenants.queries import KeyFilter, find_keys
 from tenants.snippets import snippets
+from wire.display import counted
 
 PER_PAGE = 50
+HISTORY_MOST = 20
 
 
 @needs(Permission.KEYS_VIEW, Permission.KEYS_VIEW_OWN)
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """The tenant's keys, narrowed by the address, so that an address is a view."""
+    """The tenant's keys, narrowed and ordered by the address, so that an address is a view."""
     request = cast(TenantRequest, request)
     form = KeyFilterForm(request.GET, tenant=request.tenant, owner=owner_seen(request))
-    form.is_valid()
-    chosen = form.cleaned_data
-    project = chosen.get("project")
-    narrowed = KeyFilter(
-        text=chosen.get("q", ""),
-        status=chosen.get("status", ""),
-        env=chosen.get("env", ""),
-        project=project.id if project else "",
-        owner=owner_seen(request),
-    )
-    page = Paginator(find_keys(request.tenant, narrowed), PER_PAGE).get_page(request.GET.get("page"))
-    kept = {
-        name: value
-        for name, value in (
-            ("q", narrowed.text),
-            ("status", narrowed.status),
-            ("env", narrowed.env),
-            ("project", narrowed.project),
-        )
-        if value
+    after = request.GET.get("after", "")
+    wanted, kept = form.wanted, form.chosen
+    found = page_of_keys(request.tenant, wanted, order=form.order, after=after, most=PER_PAGE)
+    plain = not kept and not after
+    for key in found.keys:
+        key.owner_name = form.owners.get(key.owner_id, "")  # type: ignore[attr-defined]
+    context = {
+        "form": form,
+        "page": found.keys,
+        "actions": KeyBatch.Action.choices,
+        "narrowed": form.narrowed,
+        "query": urlencode(kept),
+        "next_url": f"?{urlencode(kept | {'after': found.next})}" if found.next else "",
+        "first_url": f"?{urlencode(kept)}" if after else "",
+        "expiring": expiring_soon(request.tenant, owner=owner_seen(request)) if plain else 0,
+        **_counted(request, form, found.keys, whole=not found.next and not after),
     }
-    return render(
-        request,
-        "tenants/keys.html",
-        {
-            "form": form,
-            "page": page,
-            "narrowed": bool(kept),
-            "next_url": f"?{urlencode(kept | {'page': page.next_page_number()})}" if page.has_next() else "",
-            "first_url": f"?{urlencode(kept)}" if page.has_previous() else "",
-            "shown": f"{page.start_index():,} to {page.end_index():,} of {page.paginator.count:,}",
-        },
-    )
+    return render(request, "tenants/keys.html", context)
+
+
+def _counted(request: TenantRequest, form: KeyFilterForm, shown: list[ApiKey], *, whole: bool) -> dict[str, Any]:
+    """How many keys there are. A search is not counted: that would read all of the tenant's keys once more."""
+    if whole or form.wanted.text:
+        total = len(shown) if whole else 0
+    else:
+        total = count_keys(find_keys(request.tenant, form.wanted))
+    capped = total > COUNTED_MOST
+    words = f"{COUNTED_MOST:,}+ keys" if capped else counted(total, "key")
+    return {
+        "total": 0 if capped else total,
+        "shown": counted(len(shown), "key") if whole or not total else f"{len(shown)} of {words}",
+    }
 
 
 @needs(Permission.KEYS_ISSUE)
@@ -86,11 +96,12 @@ def issue(request: HttpRequest) -> HttpResponse:
         except RefusedError as error:
             form.refuse(error)
         else:
-            return _issued(request, issued)
+            return show_issued(request, issued)
     return render(request, "tenants/key_issue.html", {"form": form})
 
 
-def _issued(request: TenantRequest, issued: IssuedKey, *, instead_of: ApiKey | None = None) -> HttpResponse:
+def show_issued(request: TenantRequest, issued: IssuedKey, *, instead_of: ApiKey | None = None) -> HttpResponse:
+    """The only page that ever shows a key."""
     base_url = settings.GATEWAY_URLS[issued.key.env]
     context = {
         "instead_of": instead_of,
@@ -108,85 +119,62 @@ def _issued(request: TenantRequest, issued: IssuedKey, *, instead_of: ApiKey | N
 def detail(request: HttpRequest, key_id: str) -> HttpResponse:
     """One key: what it may do, and what may be done with it."""
     request = cast(TenantRequest, request)
-    return _detail(request, api_key_for(request, key_id))
+    return show_key(request, api_key_for(request, key_id))
 
 
-def _detail(
-    request: TenantRequest, key: ApiKey, form: RevokeForm | None = None, rotate_form: RotateForm | None = None
-) -> HttpResponse:
+def show_key(request: TenantRequest, key: ApiKey, rotate_form: RotateForm | None = None) -> HttpResponse:
+    """The page of a key."""
     context = {
         "key": key,
-        "owner": User.objects.filter(pk=key.owner_id).first(),
-        "form": form or RevokeForm(key=key),
+        "owner": User.objects.filter(pk=key.owner_id).first() if key.owner_id else None,
         "rotate_form": rotate_form or RotateForm(),
         "base_url": settings.GATEWAY_URLS.get(key.env, ""),
+        "rotation_due": key.pepper_version != settings.SPENDOPS.pepper_version,
+        "history": _history(key) if Permission.AUDIT_VIEW in request.permissions else None,
     }
     return render(request, "tenants/key.html", context)
 
 
-@needs(Permission.KEYS_REVOKE)
-@require_POST
-def disable(request: HttpRequest, key_id: str) -> HttpResponse:
-    """Let a key rest."""
+def _history(key: ApiKey) -> list[dict[str, Any]]:
+    """What happened to a key, the newest first, each with what it changed."""
+    events = events_about("api_key", key.id, tenant=key.tenant_id, most=HISTORY_MOST)
+    naming = Naming(events)
+    return [
+        {
+            "event": event,
+            "parts": naming.sentence(event),
+            "differences": [each for each in differences(event, naming) if each.changed] if event.before else [],
+        }
+        for event in events
+    ]
+
+
+@needs(Permission.KEYS_CHANGE)
+@require_http_methods(["GET", "POST"])
+@step_up_required
+def edit(request: HttpRequest, key_id: str) -> HttpResponse:
+    """The form of what a key may do. Of two people who edit it at once, the second is told and loses nothing."""
     request = cast(TenantRequest, request)
     key = api_key_for(request, key_id)
     try:
-        disable_key(key=key, by=request.actor)
-    except RefusedError as error:
+        refuse_revoked(key)
+    except StatusError as error:
         messages.error(request, error.message)
-    else:
-        messages.success(request, f"“{key.name}” is disabled: calls with it are refused until you enable it again.")
-    return redirect("tenants:key", key.id)
-
-
-@needs(Permission.KEYS_REVOKE)
-@require_POST
-@step_up_required
-def enable(request: HttpRequest, key_id: str) -> HttpResponse:
-    """Let a disabled key work again."""
-    request = cast(TenantRequest, request)
-    key = api_key_for(request, key_id)
-    try:
-        enable_key(key=key, by=request.actor)
-    except RefusedError as error:
-        messages.error(request, error.message)
-    else:
-        messages.success(request, f"“{key.name}” works again.")
-    return redirect("tenants:key", key.id)
-
-
-@needs(Permission.KEYS_ISSUE)
-@require_POST
-@never_cache
-@step_up_required
-def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
-    """A new key in place of this one, shown once; the old one works for a while."""
-    request = cast(TenantRequest, request)
-    key = api_key_for(request, key_id)
-    form = RotateForm(request.POST)
-    if form.is_valid():
+        return redirect("tenants:key", key.id)
+    form = EditKeyForm(request.POST or None, tenant=request.tenant, key=key)
+    if request.method == "POST" and form.is_valid():
         try:
-            issued = rotate_key(key=key, grace=form.cleaned_data["grace"], by=request.actor)
-        except AlreadyIssuedError as error:
-            messages.info(request, error.message)
-            return redirect("tenants:key", error.key_id)
+            version = form.cleaned_data["version"]
+            changed = change_key(key=key, settings=form.settings(), version=version or 0, by=request.actor)
+        except StaleError as error:
+            key = api_key_for(request, key_id)
+            form.reopen(initial_of(key, form.zone), error)
         except RefusedError as error:
             form.refuse(error)
         else:
-            return _issued(request, issued, instead_of=api_key_for(request, key_id))
-    return _detail(request, key, rotate_form=form)
-
-
-@needs(Permission.KEYS_REVOKE)
-@require_POST
-@step_up_required
-def revoke(request: HttpRequest, key_id: str) -> HttpResponse:
-    """End a key for ever, once its name was typed."""
-    request = cast(TenantRequest, request)
-    key = api_key_for(request, key_id)
-    form = RevokeForm(request.POST, key=key)
-    if not form.is_valid():
-        return _detail(request, key, form)
-    revoke_key(key=key, by=request.actor)
-    messages.success(request, f"“{key.name}” is revoked: the gateway refuses it from now on.")
-    return redirect("tenants:key", key.id)
+            if changed.version == version:
+                messages.info(request, f"Nothing of “{changed.name}” was changed.")
+            else:
+                messages.success(request, f"“{changed.name}” is changed. Its gateway knows within a second.")
+            return redirect("tenants:key", key.id)
+    return render(request, "tenants/key_edit.html", {"form": form, "key": key}, status=422 if form.errors else 200)

@@ -20,7 +20,17 @@ import msgspec
 
 from tests.gateway.prices import writes
 from wire.config import Config
-from wire.documents import Block, KeyPolicy, KeyStatus, TenantState, encode, key_document, tenant_document
+from wire.documents import (
+    META_ENV,
+    SCHEMA,
+    Block,
+    KeyPolicy,
+    KeyStatus,
+    TenantState,
+    encode,
+    key_document,
+    tenant_document,
+)
 from wire.env import Env
 from wire.events import DenialEvent, UsageEvent, decode_denial, decode_usage
 from wire.keys import key_hash, new_key
@@ -150,6 +160,10 @@ class GatewayUnderTest:
 
     def write(self, *documents: Write) -> None:
         assert set(self.kv.write(documents)) <= {Outcome.APPLIED, Outcome.REPEATED}
+
+    def claim(self) -> None:
+        """Mark the namespace as this environment's, as the publisher does before it writes anything."""
+        self.kv.add(META_ENV, encode({"schema": SCHEMA, "env": self.env}))
 
     def publish_prices(self, version: int = 1, factor: int = 1) -> None:
         self.write(*writes(version, self.env, factor))

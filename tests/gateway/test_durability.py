@@ -20,10 +20,13 @@ from gateway.calls.forwarding import Forwarder
 from gateway.calls.recording import Recorder
 from gateway.config import Timeouts
 from gateway.incoming import Incoming
+from gateway.limits import KeyLimits
+from gateway.metrics import Metrics
 from gateway.missing import MissingModels
 from gateway.outbox import Outbox
 from gateway.providers.base import Provider
 from gateway.providers.openai import OPENAI
+from gateway.rules import Refusal
 from gateway.upstream import Answer
 from tests.gateway.peers import GatewayUnderTest, IssuedKey, wait_for
 from tests.gateway.prices import blob, writes
@@ -144,9 +147,13 @@ def test_a_defect_of_our_own_leaves_an_estimate(make_gateway):
     request = Incoming({"method": "POST", "path": "/v1/chat/completions", "headers": []})
     body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "x" * 400}]}
     openai = Provider(OPENAI, base_url="http://127.0.0.1:1", secret="", credential="")
+    policy = msgspec.structs.replace(policy, concurrency=1)
+    limits = KeyLimits()
+    slot = limits.take(policy, lambda: 0)
+    assert not isinstance(slot, Refusal)
     call = Call(
-        Arrival.of(request), Chat(), Caller(policy, None, {}, ""), openai, "gpt-4o-mini", body, None,
-        Attribution({}, ""), False, False,
+        Arrival.of(request), Chat(), Caller(policy, None, {}, "", ""), openai, "gpt-4o-mini", body, None,
+        Attribution({}, ""), False, False, slot, 0.0,
     )  # fmt: skip
 
     async def hears_nothing() -> dict[str, object]:
@@ -160,9 +167,11 @@ def test_a_defect_of_our_own_leaves_an_estimate(make_gateway):
         outbox = Outbox(lambda kind: gateway.config.open_queue(kind, "dev"), (USAGE,))
         missing = MissingModels(lambda: gateway.config.open_kv("dev"))
         outbox.start()
-        forwarder = Forwarder(FaultyUpstream(), Recorder(outbox, missing, env="dev"), Timeouts())
+        recorder = Recorder(outbox, missing, Metrics("dev", ()), env="dev")
+        forwarder = Forwarder(FaultyUpstream(), recorder, limits, Timeouts())
         with pytest.raises(LookupError, match="a defect"):
             await forwarder.forward(call, request, hears_nothing, says)
+        assert not isinstance(limits.take(policy, lambda: 0), Refusal)  # its place is free again
         await outbox.close(5)
         await missing.close()
 

@@ -123,8 +123,8 @@ def test_a_working_gateway_opens_its_own_environments_stores_and_nothing_else(ga
             link = str(descriptor.readlink())
             if link.startswith(str(gateway.data)):
                 opened.add(link)
-    names = {link.removeprefix(f"{gateway.data}/").partition("-")[0] for link in opened}
-    assert names == {"dev/kv.sqlite3", "dev/queues.sqlite3"}
+    names = {link.removeprefix(f"{gateway.data}/").partition("3-")[0].removesuffix("3") for link in opened}
+    assert names == {"dev/kv.sqlite", "dev/queues.sqlite", "dev/last-known.sqlite"}
 
 
 def test_two_environments_share_nothing(gateway):

@@ -8,8 +8,9 @@ import pytest
 import time_machine
 
 from changes.models import OutboxRow
-from publishing import desired, drain, leases
+from publishing import desired, drain, entries, leases
 from publishing.models import KvEntry
+from publishing.namespace import Namespace
 from tenants.actions.keys import disable_key, revoke_key
 from tests.publishing.faults import Crash, Faulty, raising
 from tests.tenants.making import SOMEBODY, issue, make_tenant
@@ -18,10 +19,11 @@ from wire.documents import KeyStatus, decode_key, key_document
 # Each name is a step; the publisher dies just before it begins or just after it has ended.
 STEPS = [
     (desired, "settle"),
-    (desired, "_settle_object"),
-    (desired, "_desire"),
+    (desired, "_settle"),
+    (desired, "desire"),
+    (entries, "put"),
     (leases, "acquire"),
-    (drain, "_may_write"),
+    (Namespace, "check"),
     (drain, "_claim"),
     (drain, "_send"),
     (drain, "_mark_published"),

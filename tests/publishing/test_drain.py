@@ -5,18 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog
 import time_machine
+from django.db import transaction
 from django.utils import timezone
 
+from changes.models import OutboxRow
+from changes.record import Publish, Topic, record
 from publishing import leases
 from publishing.actions.retry import retry_entry
-from publishing.backoff import delay
-from publishing.models import KvEntry
+from publishing.backoff import delay, pause_after
+from publishing.models import KvEntry, PublisherLease
 from tenants.actions.keys import disable_key, enable_key, revoke_key
+from tenants.models import ApiKey
 from tests.publishing.faults import Faulty, raising
 from tests.tenants.making import SOMEBODY, issue, make_tenant
 from wire.documents import KeyStatus, decode_key, key_document
-from wire.kv.base import Write
+from wire.kv.base import DocumentRefusedError, StoreRefusedError, StoreUnavailableError, Write
 
 
 @pytest.fixture
@@ -36,59 +41,147 @@ def entry_of(key) -> KvEntry:
     return KvEntry.objects.get(key=key_document(key.hash))
 
 
-def test_waits_double_up_to_an_hour():
+def lease_of(stores, env: str = "dev") -> PublisherLease:
+    return PublisherLease.objects.get(namespace=leases.name_of(stores.of(env)))
+
+
+def test_waits_double_up_to_a_limit():
     waits = [delay(attempts).total_seconds() for attempts in range(1, 15)]
     assert waits[:5] == [1, 2, 4, 8, 16]
-    assert waits[11] == 2048
     assert waits[12:] == [3600, 3600]
     assert delay(10_000) == timedelta(hours=1)
+    pauses = [pause_after(failures).total_seconds() for failures in range(1, 8)]
+    assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5, 5]
+    assert pause_after(10_000) == timedelta(seconds=5)
 
 
-def test_a_failed_write_comes_again_later_and_later(stores, publisher, faults, clock):
-    key = issue(make_tenant()).key
+def test_a_store_that_fails_is_left_alone_longer_and_longer_and_then_everything_goes_at_once(
+    stores, publisher, faults, clock
+):
+    tenant = make_tenant()
+    keys = [issue(tenant).key for _ in range(3)]
     publisher.once()
-    disable_key(key=key, by=SOMEBODY)
+    for key in keys:
+        disable_key(key=key, by=SOMEBODY)
     waits = []
     for _ in range(4):
         faults.before = raising(ConnectionError("the store is away"))
-        done = publisher.once()
-        assert done.failed == 1
+        assert publisher.once().failed == 3
         assert publisher.once() == (0, 0), "before its time nothing is sent"
+        assert faults.before is None, "nor is the store asked"
+        lease = lease_of(stores)
+        assert lease.error == "the store is away"
+        waits.append((lease.paused_until - timezone.now()).total_seconds())
+        clock.move_to(lease.paused_until)
+    assert waits == [0.2, 0.4, 0.8, 1.6]
+    assert publisher.once().published == 3
+    assert (lease_of(stores).failures, lease_of(stores).error, lease_of(stores).paused_until) == (0, "", None)
+    for key in keys:
         entry = entry_of(key)
-        assert "the store is away" in entry.error
-        waits.append((entry.next_at - timezone.now()).total_seconds())
-        clock.move_to(entry.next_at)
-    assert waits == [1, 2, 4, 8]
-    assert publisher.once().published == 1
-    entry = entry_of(key)
-    assert (entry.rev, entry.published_rev, entry.attempts, entry.error) == (2, 2, 0, "")
+        assert (entry.rev, entry.published_rev, entry.attempts, entry.error) == (2, 2, 0, "")
 
 
-def test_a_new_change_does_not_wait_for_what_the_old_one_failed_at(stores, publisher, faults, clock):
-    key = issue(make_tenant()).key
-    for _ in range(6):
-        faults.before = raising(TimeoutError())
-        publisher.once()
-        clock.shift(timedelta(hours=1))
-    faults.before = raising(TimeoutError())
-    publisher.once()
-    revoke_key(key=key, by=SOMEBODY)
-    publisher.once()
-    assert decode_key(stores.documents("dev")[key_document(key.hash)].body).status is KeyStatus.REVOKED
-
-
-def test_a_person_may_have_it_sent_again_at_once(stores, publisher, faults, clock):
+def test_a_store_that_asks_to_be_left_alone_is_left_alone_as_long_as_it_asked(stores, publisher, faults, clock):
     key = issue(make_tenant()).key
     publisher.once()
     disable_key(key=key, by=SOMEBODY)
-    for _ in range(3):
-        faults.before = raising(ConnectionError())
+    faults.before = raising(StoreUnavailableError("too many calls", retry_after=300))
+    assert publisher.once().failed == 1
+    revoke_key(key=key, by=SOMEBODY)
+    clock.shift(timedelta(seconds=299))
+    assert publisher.once() == (0, 0)
+    clock.shift(timedelta(seconds=1))
+    assert publisher.once().published == 1
+    assert decode_key(stores.documents("dev")[key_document(key.hash)].body).status is KeyStatus.REVOKED
+
+
+def test_a_pause_is_logged_when_it_begins_when_its_reason_changes_and_when_it_ends(stores, publisher, faults, clock):
+    issue(make_tenant())
+    with structlog.testing.capture_logs() as logs:
+        for reason in ("away", "away", "away", "refused", "refused"):
+            faults.before = raising(StoreRefusedError(reason))
+            publisher.once()
+            clock.shift(timedelta(seconds=5))
         publisher.once()
-        clock.move_to(entry_of(key).next_at)
-    faults.before = raising(ConnectionError())
+    told = [(each["event"], each.get("error")) for each in logs if each["log_level"] in ("error", "warning")]
+    assert told == [
+        ("Publishing into a namespace is paused", "away"),
+        ("Publishing into a namespace is paused", "refused"),
+        ("Publishing into a namespace goes on", None),
+    ]
+
+
+def test_a_document_that_the_store_will_never_take_is_parked_and_holds_nobody_up(stores, publisher, clock):
+    tenant = make_tenant()
+    keys = [issue(tenant, f"key {number}").key for number in range(13)]
+    bad = key_document(keys[5].hash)
+    stores.opening = lambda kv: Refusing(kv, {bad})
+    done = publisher.once()
+    assert done.failed == 1
+    assert set(stores.documents("dev", "key:")) == {key_document(key.hash) for key in keys} - {bad}
+    entry = KvEntry.objects.get(key=bad)
+    assert (entry.parked, entry.error) == (True, "it is too large")
+    assert lease_of(stores).failures == 0, "it is no failure of the store"
+    clock.shift(timedelta(days=30))
+    assert publisher.once() == (0, 0), "it is not tried again by itself"
+    disable_key(key=keys[5], by=SOMEBODY)
+    publisher.close()
+    stores.opening = lambda kv: kv
+    assert publisher.once().published == 1, "a new rev is tried"
+    entry.refresh_from_db()
+    assert (entry.parked, entry.error, entry.published_rev) == (False, "", 2)
+
+
+def test_a_person_may_have_a_parked_document_sent_again(stores, publisher):
+    key = issue(make_tenant()).key
+    stores.opening = lambda kv: Refusing(kv, {key_document(key.hash)})
     publisher.once()
+    publisher.close()
+    stores.opening = lambda kv: kv
+    assert publisher.once() == (0, 0)
     retry_entry(entry=entry_of(key), by=SOMEBODY)
     assert publisher.once().published == 1
+
+
+class Refusing:
+    """A store that refuses documents of some names, and with them whatever they were sent with."""
+
+    def __init__(self, kv, names) -> None:
+        self._kv = kv
+        self._names = names
+
+    def write(self, writes):
+        if any(each.key in self._names for each in writes):
+            raise DocumentRefusedError("it is too large")
+        return self._kv.write(writes)
+
+    def __getattr__(self, name):
+        return getattr(self._kv, name)
+
+
+def test_what_takes_something_away_is_written_before_everything_else(stores, publisher, faults, monkeypatch):
+    monkeypatch.setattr("publishing.desired.BATCH", 4)
+    tenant = make_tenant()
+    keys = [issue(tenant, f"key {number}").key for number in range(9)]
+    publisher.once()
+    for key in keys:
+        change_tags(key)
+    revoke_key(key=keys[8], by=SOMEBODY)
+    OutboxRow.objects.filter(object_id=keys[8].id, due_at__lte=timezone.now()).update(urgent=True)
+    faults.written.clear()
+    for namespace in publisher._namespaces:
+        namespace.batch = 3
+    publisher.once()
+    sent = [each.key for writes in faults.written for each in writes]
+    assert sent[0] == key_document(keys[8].hash)
+    assert len(sent) == 9
+
+
+def change_tags(key) -> None:
+    ApiKey._base_manager.filter(pk=key.pk).update(tags={"team": "changed"})
+    with transaction.atomic():
+        again = [Publish(Topic.KEY, key.id)]
+        record("test", by=SOMEBODY, tenant="", target_kind="t", target_id="t", publish=again)
 
 
 def test_when_the_answer_is_lost_the_same_is_sent_again_and_does_no_harm(stores, publisher, faults, clock):
@@ -200,7 +293,8 @@ def test_a_key_that_works_again_is_a_newer_rev_not_the_old_one(stores, publisher
 
 
 def test_more_than_a_batch_is_written_whole(stores, publisher, monkeypatch):
-    monkeypatch.setattr("publishing.drain.BATCH", 3)
+    for namespace in publisher._namespaces:
+        namespace.batch = 3
     monkeypatch.setattr("publishing.desired.BATCH", 4)
     tenant = make_tenant()
     keys = [issue(tenant, f"key {number}").key for number in range(11)]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from publishing.errors import NamespaceRefusedError
-from publishing.models import KvEntry
+from publishing.models import KvEntry, PublisherLease
 from publishing.namespace import Namespace
 from publishing.queries import lag_of
 from tests.tenants.making import issue, make_tenant
@@ -13,7 +14,7 @@ from wire.kv.base import Write
 
 
 def test_the_first_write_claims_an_empty_namespace(stores):
-    namespace = Namespace("dev", stores.open)
+    namespace = Namespace(stores.of("dev"))
     namespace.write([Write("key:a", 1, b"{}")])
     assert stores.reader("dev").get("meta:env") == b'{"schema":1,"env":"dev"}'
     namespace.close()
@@ -23,7 +24,7 @@ def test_the_first_write_claims_an_empty_namespace(stores):
 
 def test_another_environments_namespace_is_refused(stores):
     stores.reader("dev").add("meta:env", b'{"schema":1,"env":"prod"}')
-    namespace = Namespace("dev", stores.open)
+    namespace = Namespace(stores.of("dev"))
     with pytest.raises(NamespaceRefusedError, match="configured for dev belongs to prod"):
         namespace.write([Write("key:a", 1, b"{}")])
     assert list(stores.documents("dev")) == ["meta:env"]
@@ -33,18 +34,18 @@ def test_another_environments_namespace_is_refused(stores):
 def test_a_sentinel_that_cannot_be_read_is_refused(stores, body):
     stores.reader("dev").add("meta:env", body)
     with pytest.raises(NamespaceRefusedError, match="unknown environment"):
-        Namespace("dev", stores.open).check()
+        Namespace(stores.of("dev")).check()
 
 
 def test_documents_without_a_sentinel_are_somebody_elses(stores):
     stores.reader("dev").add("key:a", b"{}")
     with pytest.raises(NamespaceRefusedError, match="not known whose"):
-        Namespace("dev", stores.open).check()
+        Namespace(stores.of("dev")).check()
 
 
 def test_what_a_gateway_wrote_does_not_make_a_namespace_foreign(stores):
     stores.reader("dev").add("missing:openai:gpt-99", b"{}")
-    namespace = Namespace("dev", stores.open)
+    namespace = Namespace(stores.of("dev"))
     namespace.check()
     namespace.close()
 
@@ -67,6 +68,7 @@ def test_once_the_configuration_is_right_publishing_goes_on_at_once(stores, publ
     make_tenant()
     publisher.once()
     wrong.write([Write("meta:env", 2, b'{"schema":1,"env":"dev"}')])
+    PublisherLease.objects.update(paused_until=timezone.now())
     publisher.once()
     assert lag_of("dev").error == ""
     assert not KvEntry.objects.filter(published_rev=0).exists()

@@ -110,8 +110,7 @@ def test_what_was_committed_while_no_publisher_ran_is_not_lost(start, tmp_path):
 
 
 @pytest.mark.django_db
-def test_once_ends_with_an_error_when_a_namespace_is_refused(stores, monkeypatch):
-    monkeypatch.setattr(type(settings.SPENDOPS), "open_kv", lambda _, env: stores.open(env))
+def test_once_ends_with_an_error_when_a_namespace_is_refused(stores):
     stores.reader("dev").add("meta:env", b'{"schema":1,"env":"prod"}')
     make_tenant()
     out = StringIO()

@@ -35,7 +35,7 @@ def start(data: Path, **settings: str) -> subprocess.CompletedProcess[str]:
             {"SPENDOPS_WEB_PORT": "80000"},
             "SPENDOPS_WEB_PORT='80000' cannot be used: write a whole number from 1 to 65535",
         ),
-        ({"SPENDOPS_KV": "etcd"}, "SPENDOPS_KV='etcd' is not known: choose one of embedded"),
+        ({"SPENDOPS_KV": "etcd"}, "SPENDOPS_KV='etcd' is not known: choose embedded, redis://host:6379/0 or"),
         ({"SPENDOPS_QUEUES": "kafka"}, "SPENDOPS_QUEUES='kafka' is not known: choose one of embedded"),
         ({"SPENDOPS_DATABASE_URL": "mysql://x/y"}, "SPENDOPS_DATABASE_URL has the engine 'mysql': write postgresql://"),
         ({"SPENDOPS_CLICKHOUSE_URL": "http://x"}, "SPENDOPS_CLICKHOUSE_URL has the engine 'http': write clickhouse://"),

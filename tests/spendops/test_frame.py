@@ -152,10 +152,10 @@ def test_what_is_not_there_is_said_in_the_product_s_look(admin_client, client):
 
 
 def test_a_mistake_of_ours_has_a_page_too(admin_client, settings, monkeypatch):
-    def broken(tenant):
+    def broken(*_, **__):
         raise RuntimeError("broken on purpose")
 
-    monkeypatch.setattr("tenants.views.projects.projects_of", broken)
+    monkeypatch.setattr("tenants.views.projects.find_projects", broken)
     admin_client.raise_request_exception = False
     answer = admin_client.get("/projects")
     assert answer.status_code == 500

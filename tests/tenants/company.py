@@ -13,8 +13,9 @@ from alerts.actions.channels import ensure_default_channels, try_channel
 from alerts.models import Channel
 from changes.actor import Actor
 from changes.models import AuditEvent, OutboxRow
-from publishing.models import KvEntry
+from publishing.models import KvEntry, Reconciliation
 from tenants.actions.invitations import invite
+from tenants.actions.key_batches import begin_batch
 from tenants.actions.keys import issue_key
 from tenants.actions.tokens import issue_token
 from tenants.models import Invitation, Membership, Tenant
@@ -82,6 +83,13 @@ class Company:
                 owner=developer.pk,
                 by=SOMEBODY,
             ).key
+            batch = begin_batch(
+                tenant_id=self.tenant.id,
+                action="add_tag",
+                keys=[key.id],
+                arguments={"name": "team", "value": "search"},
+                by=SOMEBODY,
+            )
             ensure_default_channels(self.tenant)
             channel = Channel.objects.order_by("created_at", "id").first()
             delivery = try_channel(channel_id=channel.id, tenant=self.tenant, by=SOMEBODY)
@@ -103,7 +111,17 @@ class Company:
             ).token
         audit = AuditEvent.objects.filter(tenant_id=self.tenant.id).latest("id")
         entry = KvEntry.objects.create(
-            env="dev", key="key:broken", tenant_id=self.tenant.id, rev=2, why=audit.pk, attempts=3, error="away"
+            env="dev",
+            store="embedded",
+            key="key:broken",
+            tenant_id=self.tenant.id,
+            rev=2,
+            why=audit.pk,
+            attempts=3,
+            error="away",
+        )
+        looked = Reconciliation.objects.create(
+            env="dev", store="embedded", status=Reconciliation.Status.HELD, confirmation="0" * 24
         )
         row = OutboxRow.objects.filter(topic="key").latest("id")
         OutboxRow.objects.filter(pk=row.pk).update(error="cannot be rendered", attempts=2)
@@ -113,6 +131,7 @@ class Company:
             "tenant_id": self.tenant.id,
             "user_id": member.pk,
             "invitation_id": invitation.id,
+            "batch_id": batch.id,
             "token_id": token.id,
             "budget_id": make_budget(self.tenant, now=None).id,
             "channel_id": channel.id,
@@ -120,6 +139,9 @@ class Company:
             "audit_event_id": audit.pk,
             "entry_id": entry.pk,
             "row_id": row.pk,
+            "reconciliation_id": looked.pk,
+            "env": entry.env,
+            "document": entry.key,
             "passkey_id": passkeys_of(self.person(Role.TENANT_ADMIN).user).get().pk,
             "kind": "email",
             "provider": "nobody",
@@ -134,6 +156,7 @@ MISSING: dict[str, Any] = {
     "tenant_id": "t_000000000000",
     "user_id": "u_000000000000",
     "invitation_id": "i_000000000000",
+    "batch_id": "kb_000000000000",
     "token_id": "ZZZZZZZZZZZZ",
     "budget_id": "b_000000000000",
     "channel_id": "c_000000000000",
@@ -141,6 +164,9 @@ MISSING: dict[str, Any] = {
     "audit_event_id": 999_999_999,
     "entry_id": 999_999_999,
     "row_id": 999_999_999,
+    "reconciliation_id": 999_999_999,
+    "env": "nowhere",
+    "document": "key:nothing",
     "passkey_id": 999_999_999,
     "event_id": "01990000-0000-7000-8000-000000000000",
     "kept_key": "0" * 64,

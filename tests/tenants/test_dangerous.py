@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -13,13 +14,17 @@ from django.conf import settings
 
 from access.models import Bucket, Ceremony, Confirmation, Session
 from spendops.api import api
+from tenants.actions.keys import disable_key
+from tenants.forms.leaks import sealed
 from tenants.frame.operations import operations_of
+from tenants.models import ApiKey, Tenant
 from tenants.permissions import Role, needs_of
+from tenants.scope import tenant_scope
 from tenants.tokens import DANGEROUS
 from tests.access.test_gates import every_address
 from tests.browsing import Person
 from tests.tenants.company import Company
-from tests.tenants.making import project_of, to_status
+from tests.tenants.making import SOMEBODY, project_of, to_status
 from tests.tenants.test_permissions import address_of, step_up_of
 
 pytestmark = pytest.mark.django_db
@@ -33,6 +38,12 @@ PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "tenants:key_issue": lambda ids: {"name": "New", "project": ids["project_id"], "env": "dev", "token": "once"},
     "tenants:key_enable": lambda ids: {},
     "tenants:key_rotate": lambda ids: {"grace": "1"},
+    "tenants:key_edit": lambda ids: {"name": "Other", "project": ids["project_id"], "version": "1"},
+    "tenants:key_batch_confirm": lambda ids: {
+        "action": "disable",
+        "key": ids["key_id"],
+        "digest": sha256(ids["key_id"].encode()).hexdigest(),
+    },
     "tenants:key_revoke": lambda ids: {"name": "Bot"},
     "tenants:token_issue": lambda ids: {
         "name": "New",
@@ -48,6 +59,23 @@ PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "tenants:member_remove": lambda ids: {},
     "tenants:invitation_revoke": lambda ids: {},
     "tenants:audit_export": lambda ids: {"format": "csv"},
+    "tenants:take_over": lambda ids: (
+        {"text": f"name,sha256\nOld,{'ab' * 32}", "env": "dev", "step": "take"} | {"project": ids["project_id"]}
+    ),
+    "tenants:leaks_revoke": lambda ids: {
+        "found": sealed([ids["key_id"]], tenant=Tenant(pk=ids["tenant_id"])),
+        "number": "1",
+    },
+    "tenants:project_suspend": lambda ids: {"suspend-reason": "Runaway script."},
+    "tenants:project_resume": lambda ids: {},
+    "tenants:project_archive": lambda ids: {"archive-name": "Default", "archive-reason": "It is over."},
+    "tenants:project_bring_back": lambda ids: {},
+    "tenants:tenant_new": lambda ids: {"name": "New", "time_zone": "UTC", "currency": "EUR"},
+    "tenants:tenant_edit": lambda ids: {"name": "Other", "time_zone": "UTC", "currency": "EUR"},
+    "tenants:tenant_suspend": lambda ids: {"name": "Ours", "reason": "Unpaid."},
+    "tenants:tenant_resume": lambda ids: {},
+    "tenants:tenant_archive": lambda ids: {"name": "Ours", "reason": "It has left."},
+    "tenants:tenant_bring_back": lambda ids: {},
     "budgets:edit": lambda ids: BUDGET,
     "budgets:archive": lambda ids: {},
     "publishing:retry_entry": lambda ids: {},
@@ -80,7 +108,16 @@ OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = 
     ("POST", "/projects/{project_id}/resume"): lambda ids: {},
     ("POST", "/projects/{project_id}/archive"): lambda ids: {"reason": "It is over."},
     ("POST", "/projects/{project_id}/bring-back"): lambda ids: {},
+    ("POST", "/keys/take-over"): lambda ids: {
+        "keys": [{"name": "Old bot", "sha256": "ab" * 32, "project": "Default", "env": "dev"}]
+    },
+    ("POST", "/keys/leaks/revoke"): lambda ids: {"text": "nothing is leaked"},
     ("POST", "/keys"): lambda ids: {"name": "New", "project_id": ids["project_id"], "env": "dev"},
+    ("POST", "/keys/revoke"): lambda ids: {"ids": [ids["key_id"]]},
+    ("PATCH", "/keys/{key_id}"): lambda ids: {"rpm": 60},
+    ("POST", "/keys/{key_id}/rotate"): lambda ids: {"grace_hours": 1},
+    ("POST", "/keys/{key_id}/disable"): lambda ids: {},
+    ("POST", "/keys/{key_id}/enable"): lambda ids: {},
     ("DELETE", "/keys/{key_id}"): lambda ids: {},
 }
 
@@ -90,8 +127,14 @@ BEFORE: dict[str, Callable[[Company], Any]] = {
     "tenant_ archive": lambda company: to_status(company.tenant, "suspended"),
     "tenant_ bring-back": lambda company: to_status(company.tenant, "archived"),
     "project_ resume": lambda company: to_status(project_of(company.tenant), "suspended"),
+    "/keys/{key_id} /enable": lambda company: disable_key(key=key_of(company), by=SOMEBODY),
     "project_ bring-back": lambda company: to_status(project_of(company.tenant), "archived"),
 }
+
+
+def key_of(company: Company) -> ApiKey:
+    with tenant_scope(company.tenant.id):
+        return ApiKey.objects.get(pk=company.ids["key_id"])
 
 
 def prepare(company: Company, what: str) -> None:

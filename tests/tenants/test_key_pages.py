@@ -13,6 +13,7 @@ import time_machine
 from django.contrib.sessions.backends.base import SessionBase
 from structlog.stdlib import ProcessorFormatter
 
+from bench.parts._keys import add_keys
 from changes.models import AuditEvent
 from tenants.actions.keys import disable_key, revoke_key
 from tenants.actions.projects import create_project
@@ -21,6 +22,7 @@ from tenants.scope import tenant_scope
 from tests.tenants.making import SOMEBODY, issue, project_of
 from wire.keys import PATTERN, parse_key
 
+DAY = timedelta(days=1)
 FORM = {"name": "Billing bot", "env": "dev", "expires_on": "", "allowed_models": "", "denied_models": ""}
 
 
@@ -90,23 +92,122 @@ def test_keys_are_found_by_project_by_id_and_by_their_last_four(admin_client, ou
         assert [key.name for key in admin_client.get(f"/keys?{query}").context["page"]] == ["other"]
 
 
-def test_long_lists_have_pages(admin_client, monkeypatch):
+@pytest.mark.parametrize("sort", ["", "name", "used", "expiry"])
+def test_long_lists_have_pages_that_leave_nothing_out_and_repeat_nothing(admin_client, monkeypatch, sort):
     monkeypatch.setattr("tenants.views.keys.PER_PAGE", 2)
-    for number in range(5):
-        issue(admin_client.tenant, f"key {number}")
-    first = admin_client.get("/keys?env=dev")
-    assert [key.name for key in first.context["page"]] == ["key 4", "key 3"]
-    assert first.context["next_url"] == "?env=dev&page=2"
-    last = admin_client.get("/keys?env=dev&page=99")
-    assert [key.name for key in last.context["page"]] == ["key 0"]
-    assert "5 to 5 of 5" in text(last)
+    made = [issue(admin_client.tenant, f"Key {number % 3}").key for number in range(7)]
+    now = datetime.now(UTC)
+    with tenant_scope(admin_client.tenant.id):
+        ApiKey.objects.filter(pk=made[2].pk).update(last_used_at=now, expires_at=now + timedelta(days=9))
+        ApiKey.objects.filter(pk=made[5].pk).update(last_used_at=now - DAY, expires_at=now + timedelta(days=3))
+        ApiKey.objects.filter(pk__in=[made[0].pk, made[1].pk]).update(expires_at=now + timedelta(days=9))
+    found, address = [], f"?env=dev&sort={sort}"
+    while address:
+        page = admin_client.get(f"/keys{address}")
+        found += list(page.context["page"])
+        assert len(page.context["page"]) <= 2
+        assert "env=dev" in (page.context["next_url"] or "env=dev")
+        address = page.context["next_url"]
+    assert len(found) == 7
+    assert {key.pk for key in found} == {key.pk for key in made}
+    by_name = [key.name for key in sorted(found, key=lambda key: key.name)]
+    expected = {
+        "": [key.pk for key in reversed(made)],
+        "name": None,
+        "used": [made[2].pk, made[5].pk],
+        "expiry": [made[5].pk],
+    }[sort]
+    if expected is None:
+        assert [key.name for key in found] == by_name
+    else:
+        assert [key.pk for key in found][: len(expected)] == expected
 
 
-def test_the_list_asks_the_database_the_same_however_many_keys_there_are(admin_client, django_assert_max_num_queries):
-    for number in range(12):
-        issue(admin_client.tenant, f"key {number}")
-    with django_assert_max_num_queries(15):
-        admin_client.get("/keys")
+def test_a_page_that_nobody_made_begins_anew(admin_client, our_key):
+    for nonsense in ("nonsense", "WzldOg", "1:2:3"):
+        assert [key.pk for key in admin_client.get(f"/keys?after={nonsense}").context["page"]] == [our_key.key.pk]
+
+
+def test_a_search_shows_names_that_begin_so_first(admin_client, monkeypatch):
+    for name in ("my billing", "Billing b", "other", "billing a", "the billing"):
+        issue(admin_client.tenant, name)
+    assert [key.name for key in admin_client.get("/keys?q=Billing").context["page"]] == [
+        "billing a",
+        "Billing b",
+        "the billing",
+        "my billing",
+    ]
+    monkeypatch.setattr("tenants.views.keys.PER_PAGE", 1)
+    found, address = [], "?q=billing"
+    while address:
+        page = admin_client.get(f"/keys{address}")
+        found += [key.name for key in page.context["page"]]
+        address = page.context["next_url"]
+    assert found == ["billing a", "Billing b", "the billing", "my billing"]
+
+
+def test_keys_are_found_by_owner_and_by_tag(admin_client):
+    tenant, user = admin_client.tenant, admin_client.user
+    mine = issue(tenant, "mine", owner=user.pk).key
+    tagged = issue(tenant, "tagged", tags={"team": "search", "a=b".replace("=", "."): "x"}).key
+    issue(tenant, "other", tags={"team": "ads"})
+    for query, expected in (
+        (f"q={user.email[:6]}", [mine.pk]),
+        (f"owner={user.pk}", [mine.pk]),
+        ("q=team%3Dsearch", [tagged.pk]),
+        ("q=a.b", [tagged.pk]),
+        ("q=team%3Dnothing", []),
+        ("q=1%3D2", []),
+    ):
+        assert [key.pk for key in admin_client.get(f"/keys?{query}").context["page"]] == expected, query
+
+
+def test_keys_are_found_by_what_their_moments_mean(admin_client, settings):
+    tenant = admin_client.tenant
+    now = datetime.now(UTC)
+    names = ("active", "soon", "over", "resting", "gone", "idle", "pepper")
+    made = {name: issue(tenant, name).key for name in names}
+    disable_key(key=made["resting"], by=SOMEBODY)
+    revoke_key(key=made["gone"], by=SOMEBODY)
+    with tenant_scope(tenant.id):
+        ApiKey.objects.exclude(name="idle").update(last_used_at=now)
+        ApiKey.objects.filter(name="soon").update(expires_at=now + 13 * DAY)
+        ApiKey.objects.filter(name="over").update(expires_at=now - DAY)
+        ApiKey.objects.filter(name="pepper").update(pepper_version=0, last_used_at=now - 91 * DAY)
+    for status, expected in {
+        "active": {"active", "soon", "idle", "pepper"},
+        "expiring": {"soon"},
+        "expired": {"over"},
+        "disabled": {"resting"},
+        "revoked": {"gone"},
+        "never_used": {"idle"},
+        "unused": {"pepper"},
+        "rotation_due": {"pepper"},
+    }.items():
+        assert {key.name for key in admin_client.get(f"/keys?status={status}").context["page"]} == expected, status
+    page = text(admin_client.get("/keys"))
+    assert "1 key expires within 14 days" in page
+    assert "Expires soon" in page
+
+
+def test_the_list_asks_the_database_no_more_however_many_keys_there_are(admin_client, django_assert_max_num_queries):
+    """Ten queries in all, those of the frame with them, for every view of the list."""
+    tenant = admin_client.tenant
+    for number in range(20):
+        issue(tenant, f"key {number}")
+    views = ("/keys", "/keys?q=key", "/keys?q=nothing", "/keys?status=active&env=dev", "/keys?sort=used")
+
+    def asked(address: str) -> int:
+        with django_assert_max_num_queries(10) as queries:
+            assert admin_client.get(address).status_code == 200
+        return len(queries)
+
+    few = [asked(view) for view in views]
+    add_keys(tenant, project_of(tenant), 1980, env="dev", publish=False)
+    many = [asked(view) for view in views]
+    assert many[0] <= few[0] + 1  # with more than a page, the keys are counted, up to 10,000
+    assert [asked(view) for view in views] == many
+    assert "50 of 2,000 keys" in text(admin_client.get("/keys"))
 
 
 # -- issuing

@@ -153,7 +153,7 @@ def test_what_a_role_may_not_press_is_not_shown(company, clickhouse):
     for person, address, absent in (
         (viewer, "/budgets", "/budgets/new"),
         (viewer, f"/budgets/{ids['budget_id']}", "/archive"),
-        (viewer, "/projects", "/rename"),
+        (viewer, "/projects", "/projects/new"),
         (viewer, "/alerts/channels", "/remove"),
         (developer, f"/keys/{ids['key_id']}", "/revoke"),
         (developer, "/keys", "/keys/issue"),

@@ -37,7 +37,7 @@ def stored(key: ApiKey) -> ApiKey:
 def published(key: ApiKey) -> KeyPolicy:
     """The key's document as the gateway would read it."""
     with across_tenants("publishing renders every tenant's keys"):
-        (document,) = render("key", key.id, environments=["dev"])
+        (document,) = render("key", [key.id], environments=["dev"])[key.id]
     assert document.key == f"key:{stored(key).hash}"
     assert isinstance(document.content, KeyPolicy)
     return document.content

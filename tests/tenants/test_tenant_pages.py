@@ -20,30 +20,30 @@ def names(client) -> set[str]:
 def test_projects_are_listed_with_their_keys(admin_client, our_key):
     issue(admin_client.tenant, "second")
     answer = admin_client.get("/projects")
-    assert [(project.name, project.keys) for project in answer.context["projects"]] == [("Default", 2)]
+    assert [(project.name, project.keys_living) for project in answer.context["page"]] == [("Default", 2)]
 
 
 def test_a_project_is_created_and_renamed(admin_client):
-    page = admin_client.post("/projects", {"name": " Support "}, follow=True)
+    page = admin_client.post("/projects/new", {"name": " Support "}, follow=True)
     assert "“Support” is created" in text(page)
     with tenant_scope(admin_client.tenant.id):
         project = Project.objects.get(name="Support")
-    page = admin_client.post(f"/projects/{project.id}/rename", {"name": "Help desk"}, follow=True)
-    assert "“Support” is now “Help desk”" in text(page)
+    page = admin_client.post(f"/projects/{project.id}/edit", {"name": "Help desk"}, follow=True)
+    assert "Project “Help desk” is saved." in text(page)
     assert names(admin_client) == {"Default", "Help desk"}
     assert AuditEvent.objects.latest("id").actor_id == admin_client.user.pk
 
 
 @pytest.mark.parametrize(("name", "said"), [("", "Write a name."), ("default", "already: choose another name")])
 def test_a_projects_name_that_cannot_be_is_said(admin_client, name, said):
-    answer = admin_client.post("/projects", {"name": name})
+    answer = admin_client.post("/projects/new", {"name": name})
     assert said in text(answer)
     assert names(admin_client) == {"Default"}
 
 
 def test_a_strangers_project_is_not_there(admin_client, their_key):
     for project_id in (their_key.key.project_id, "p_nothing"):
-        assert admin_client.post(f"/projects/{project_id}/rename", {"name": "Mine"}).status_code == 404
+        assert admin_client.post(f"/projects/{project_id}/edit", {"name": "Mine"}).status_code == 404
 
 
 def test_settings_are_changed(admin_client):

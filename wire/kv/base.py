@@ -98,6 +98,11 @@ class KV(Protocol):
     def entry(self, key: str) -> Entry | None:
         """The body with its rev and digest; a remembered deletion has no body."""
 
+    def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """The entries of up to a few thousand keys in as few round trips as the store allows, remembered deletions
+        included; a key that the store knows nothing of is absent.
+        """
+
     def write(self, writes: Sequence[Write]) -> list[Outcome]:
         """Apply writes. An older rev never replaces a newer one, nor revives a deleted document; a store without
         compare-and-set applies all, and reconciling finds what it did wrong.
@@ -115,11 +120,6 @@ class KV(Protocol):
 
 class ReadableKV(KV, Protocol):
     """A namespace that a gateway reads: it also tells what changed."""
-
-    def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
-        """The entries of up to a few thousand keys in one round trip, remembered deletions included; a key that the
-        store knows nothing of is absent.
-        """
 
     def changes(self, mark: int) -> Changes:
         """What changed since a mark; from mark 0, everything. Cheap when nothing did."""

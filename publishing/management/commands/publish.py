@@ -25,7 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         environments = options["env"] or list(settings.SPENDOPS.environments)
-        publisher = Publisher(environments, settings.SPENDOPS.open_kv)
+        publisher = Publisher.of_settings(environments)
         if options["once"]:
             self._once(publisher, environments, as_json=options["json"])
             return

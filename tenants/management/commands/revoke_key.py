@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from changes.actor import Actor
 from tenants.actions.keys import revoke_key
 from tenants.management.base import TenantCommand
-from tenants.models import ApiKey
+from tenants.management.key_options import key_named
 
 
 class Command(TenantCommand):
@@ -20,9 +20,7 @@ class Command(TenantCommand):
         parser.add_argument("id", help="the key's public id: the 12 characters after so_ENV_")
 
     def perform(self, *, by: Actor, **options: Any) -> tuple[dict[str, Any], str]:
-        key = ApiKey.objects.filter(pk=options["id"]).first()
-        if key is None:
-            raise CommandError(f"There is no key with the id {options['id']!r}: list_keys shows the ids.")
+        key = key_named(options["id"])
         revoked = revoke_key(key=key, by=by)
         found = {
             "id": revoked.id,

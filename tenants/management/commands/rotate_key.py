@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from changes.actor import Actor
 from tenants.actions.keys import rotate_key
 from tenants.management.base import TenantCommand
-from tenants.models import ApiKey
+from tenants.management.key_options import key_named
 
 
 class Command(TenantCommand):
@@ -22,9 +22,7 @@ class Command(TenantCommand):
         parser.add_argument("--grace-hours", type=int, default=24, help="how long the old key works (default: 24)")
 
     def perform(self, *, by: Actor, **options: Any) -> tuple[dict[str, Any], str]:
-        old = ApiKey.objects.filter(pk=options["id"]).first()
-        if old is None:
-            raise CommandError(f"There is no key with the id {options['id']!r}: list_keys shows the ids.")
+        old = key_named(options["id"])
         issued = rotate_key(key=old, grace=timedelta(hours=options["grace_hours"]), by=by)
         old.refresh_from_db()
         ends = old.expires_at.isoformat() if old.expires_at else None

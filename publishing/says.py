@@ -1,0 +1,181 @@
+"""Documents as people read them: in a word, as fields, and what changed between two revs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from wire.documents import PRICING_BLOB
+
+_TIMES = {"not_before", "expires", "until", "first_seen"}  # Unix ms
+_LABELS = {
+    "rpm": "Requests a minute",
+    "tpm": "Tokens a minute",
+    "rev": "Rev",
+    "env": "Environment",
+    "key": "Key id",
+}
+_UNSAID = {"schema", "rev"}  # the same in all, or said beside
+_NAMED_MOST = 20  # models of a price book that a difference names
+
+
+Body = bytes | memoryview | None  # as the database gives it
+
+
+class Field(NamedTuple):
+    """A field of a document."""
+
+    label: str
+    value: str
+
+
+class Change(NamedTuple):
+    """A field that is not what it was; "" where it was not, or is no more."""
+
+    label: str
+    before: str
+    after: str
+
+
+def says(key: str, body: Body, *, deleted: bool) -> str:
+    """What a document of a key or a tenant comes down to: "active", "revoked", "suspended", "blocked"."""
+    if deleted:
+        return "deleted"
+    document = _decoded(body)
+    if document is None:
+        return ""
+    if document.get("block"):
+        return f"blocked: {_words(str(document['block'].get('reason', '')))}"
+    if key.startswith("tenant:"):
+        return "suspended" if document.get("suspended") else "active"
+    return _words(str(document.get("status", "active"))) if key.startswith("key:") else ""
+
+
+def fields_of(key: str, body: Body) -> list[Field]:
+    """A document's fields in order; of a price book, what it comes down to. [] for a deletion."""
+    document = _decoded(body)
+    if document is None:
+        return []
+    return [Field(_label(path), _shown(path, value)) for path, value in _flat(key, document).items()]
+
+
+def changes_between(key: str, before: Body, after: Body) -> list[Change]:
+    """The fields that differ between two revs, and the models of two price books."""
+    old, new = _decoded(before), _decoded(after)
+    if old is None or new is None:
+        whole = new if old is None else old
+        if whole is None:
+            return []
+        made = Change("Document", "", "written") if old is None else Change("Document", "there", "deleted")
+        return [made]
+    one, other = _flat(key, old), _flat(key, new)
+    found = [
+        Change(
+            _label(path),
+            _shown(path, one[path]) if path in one else "",
+            _shown(path, other[path]) if path in other else "",
+        )
+        for path in dict.fromkeys([*one, *other])
+        if one.get(path) != other.get(path)
+    ]
+    return found + (_changed_models(old, new) if key == PRICING_BLOB else [])
+
+
+def pretty(body: Body) -> str:
+    """A document as JSON with a field a line; what is no JSON as it is, as far as it is text."""
+    if body is None:
+        return ""
+    try:
+        return msgspec.json.format(bytes(body), indent=2).decode()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return bytes(body).decode(errors="replace")
+
+
+def _decoded(body: Body) -> dict[str, Any] | None:
+    if body is None:
+        return None
+    try:
+        found = msgspec.json.decode(bytes(body))
+    except msgspec.DecodeError:
+        return {"document": bytes(body).decode(errors="replace")[:500]}
+    return found if isinstance(found, dict) else {"document": found}
+
+
+def _flat(key: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    if key == PRICING_BLOB and isinstance(document.get("models"), dict):
+        models = document["models"]
+        return {
+            "version": document.get("version"),
+            "source": document.get("source"),
+            "env": document.get("env"),
+            "providers": len(models),
+            "models": sum(len(each) for each in models.values()),
+        }
+    if key.startswith("key:"):
+        document = {"status": "active", **document}  # what is left out of documents is what is usual
+    if key.startswith("tenant:"):
+        document = {"suspended": False, **document}
+    return dict(_leaves("", document))
+
+
+def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        inner = ((f"{path}.{name}" if path else name, each) for name, each in value.items())
+        return [leaf for name, each in inner if name not in _UNSAID for leaf in _leaves(name, each)]
+    return [(path, value)]
+
+
+def _changed_models(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    old, new = _models(before), _models(after)
+    found = []
+    for label, names in (
+        ("Models gone", [name for name in old if name not in new]),
+        ("Models added", [name for name in new if name not in old]),
+        ("Prices changed", [name for name in new if name in old and old[name] != new[name]]),
+    ):
+        if names:
+            more = f" and {len(names) - _NAMED_MOST:,} more" if len(names) > _NAMED_MOST else ""
+            listed = ", ".join(sorted(names)[:_NAMED_MOST]) + more
+            found.append(Change(label, listed, "") if label == "Models gone" else Change(label, "", listed))
+    return found
+
+
+def _models(document: Mapping[str, Any]) -> dict[str, Any]:
+    models = document.get("models")
+    if not isinstance(models, dict):
+        return {}
+    return {f"{provider}/{model}": prices for provider, of in models.items() for model, prices in of.items()}
+
+
+def _label(path: str) -> str:
+    first, *rest = path.split(".")
+    if first == "tags" and rest:
+        return f"Tag {'.'.join(rest)}"
+    return " ".join([_LABELS.get(first, _words(first).capitalize()), *(_words(each) for each in rest)])
+
+
+def _shown(path: str, value: Any) -> str:
+    name = path.rpartition(".")[2]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        if name in _TIMES:
+            return "never" if not value else _moment(value)
+        return f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return _words(value) if name in ("status", "reason") and isinstance(value, str) else str(value)
+
+
+def _moment(ms: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OverflowError, ValueError, OSError):
+        return f"{ms} ms"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
