@@ -43,8 +43,8 @@ class Budget(models.Model):
     name = models.CharField(max_length=80)
     amount_micro = models.BigIntegerField()  # micro-units of `currency`
     currency = models.CharField(max_length=3, default="USD")
-    # Pico-USD that an amount in another currency than USD comes to, by the rate of the period's first day: it stands still
-    # while the period lasts.
+    # Pico-USD that an amount in another currency than USD comes to, by the rate of the period's first day, so that it
+    # stands still while the period lasts.
     converted = PicoField(null=True, blank=True)
     rate_day = models.DateField(null=True, blank=True)  # on which that rate was published
     rate_e8 = models.PositiveBigIntegerField(null=True, blank=True)  # units of the currency for one USD, times 10 ** 8
