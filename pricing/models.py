@@ -76,7 +76,9 @@ class Model(models.Model):
     tier = models.CharField(max_length=16, blank=True)  # bulk, standard or frontier; "" while nobody said
     deprecated = models.BooleanField(default=False)
     deprecated_on = models.DateField(null=True, blank=True)  # the provider's announced last day
-    by_hand = models.BooleanField(default=False)  # added by a person: no sync takes it away
+    by_hand = models.BooleanField(default=False)  # its prices are a person's: no sync takes them away
+    hand_match = models.JSONField(null=True, blank=True)  # a match clause of a person's, beside the source's rules
+    facts = models.JSONField(default=dict, blank=True)  # fact -> {"source", "seen", "by"}: where it is from
     gone = models.BooleanField(default=False)
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
@@ -156,6 +158,30 @@ class MatchRules(Versioned):
         return msgspec.convert(self.rules, ProviderRules)
 
 
+class HandPrice(models.Model):
+    """Prices that a person gave a model, for a span of UTC days. They are part of a model's prices in price books."""
+
+    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="hand_prices")
+    prices = models.JSONField()  # unit -> pico-USD per unit
+    starts = models.DateField()
+    ends = models.DateField(null=True, blank=True)  # the first day on which they hold no more
+    source_url = models.URLField(max_length=500, blank=True)
+    note = models.CharField(max_length=500, blank=True)
+    created_by = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["model", "starts"], name="one_hand_price_a_day"),
+            models.CheckConstraint(
+                condition=models.Q(ends=None) | models.Q(ends__gt=models.F("starts")), name="hand_price_ends_later"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_id} from {self.starts}"
+
+
 class PriceSync(models.Model):
     """One comparison of a source with the catalogue: what it proposed, and what became of that."""
 
@@ -195,6 +221,7 @@ class PriceChange(models.Model):
         NEW = "new"
         CHANGED = "changed"
         GONE = "gone"
+        CONFLICT = "conflict"  # a source lists what a person priced by hand
         RULES = "rules"  # of a provider: how its models are found; `model_id` is ""
 
     class Status(models.TextChoices):
@@ -207,8 +234,10 @@ class PriceChange(models.Model):
     status = models.CharField(max_length=16, choices=Status.choices)
     provider_id = models.CharField(max_length=64)
     model_id = models.CharField(max_length=255, blank=True)
-    before = models.JSONField(null=True)
-    after = models.JSONField(null=True)
+    before = models.JSONField(null=True)  # what the price book holds: a `ModelPrices`, or `ProviderRules`
+    after = models.JSONField(null=True)  # what the source lists, without the history that is kept before it
+    reason = models.CharField(max_length=300, blank=True)  # why it does not publish by itself
+    source_url = models.URLField(max_length=500, blank=True)
     basis_points = models.IntegerField(null=True)  # the largest move of one figure: 1000 is 10 % dearer; None: from 0
     effective_from = models.DateField(null=True)  # the UTC day from which the new prices hold
 
@@ -294,6 +323,22 @@ class OverrideBook(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise ImmutableError("What was published as an override is never deleted: past charges are explained by it.")
+
+
+class CrossCheck(models.Model):
+    """What came of comparing the price book with another public table of prices. The last one is shown."""
+
+    table = models.CharField(max_length=200)  # what the file is called
+    digest = models.CharField(max_length=64)  # SHA-256 of the file
+    at = models.DateTimeField()
+    version = models.PositiveIntegerField()  # of the price book
+    result = models.JSONField()  # a `pricing.crosscheck.Result`
+
+    class Meta:
+        indexes = [models.Index(fields=["-at"], name="cross_check_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.table} with price book {self.version}"
 
 
 class ExchangeRate(models.Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -43,7 +44,7 @@ def cost_of(units: dict[str, int], prices: dict[str, Price]) -> Cost:
             raise ValueError(f"A call cannot use {count} of {name}.")
         if count == 0:
             continue
-        found = _price_for(name, prices)
+        found = price_for(name, prices)
         if found is None:
             if name not in OPTIONAL:
                 unpriced.append(name)
@@ -58,7 +59,8 @@ def cost_of(units: dict[str, int], prices: dict[str, Price]) -> Cost:
     return Cost(total, tuple(lines), tuple(unpriced))
 
 
-def _price_for(name: str, prices: dict[str, Price]) -> tuple[str, Price] | None:
+def price_for(name: str, prices: Mapping[str, Price]) -> tuple[str, Price] | None:
+    """The unit whose price a unit takes, and that price: its own, or that of its fallback; None when it has neither."""
     unit = UNITS.get(name)
     for candidate in (name, *(unit.fallbacks if unit else ())):
         if candidate in prices:

@@ -60,9 +60,12 @@ class PriceVariant(msgspec.Struct, frozen=True, omit_defaults=True, rename={"sta
     prices: dict[str, Price]
     start: date | None = None
     hours: tuple[time, time] | None = None
+    until: date | None = None  # the first UTC day on which they hold no more: a later period only wins, it ends none
 
     def active(self, at: datetime) -> bool:
         """Whether these prices hold at a moment (aware, any zone)."""
+        if self.until is not None and at.astimezone(UTC).date() >= self.until:
+            return False
         return _holds(self.start, self.hours, at)
 
 

@@ -69,10 +69,11 @@ class Match {
   }
 }
 
-// From a UTC day, within hours of the UTC day, both, or always. Hours may cross midnight.
-function holds({ from = null, hours = null }, now) {
+// From a UTC day, until another, within hours of the UTC day, all of them, or always. Hours may cross midnight.
+function holds({ from = null, until = null, hours = null }, now) {
   const [day, time] = new Date(now).toISOString().split("T");
   if (from !== null && day < from) return false;
+  if (until !== null && day >= until) return false;
   if (hours === null) return true;
   const [begin, end, at] = [...hours, time].map(microseconds);
   return begin <= end ? begin <= at && at < end : at >= begin || at < end;
