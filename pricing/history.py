@@ -123,7 +123,7 @@ def _tier_starts(price: Price) -> tuple[int, ...]:
 
 def _situations(one: ModelPrices, other: ModelPrices, day: date) -> Iterator[tuple[datetime, Context]]:
     """Every moment from a day on at which prices may change, in every context that may decide one."""
-    spans = [*one.periods, *one.variants, *other.periods, *other.variants]
+    spans: list[PricePeriod | PriceVariant] = [*one.periods, *one.variants, *other.periods, *other.variants]
     ends = {each.until for each in (*one.variants, *other.variants) if each.until}
     days = sorted({day} | {each for each in _starts(one) | _starts(other) | ends if each > day})
     times = sorted({time()} | {hour for span in spans for hour in span.hours or ()})
@@ -143,7 +143,8 @@ def _situations(one: ModelPrices, other: ModelPrices, day: date) -> Iterator[tup
 
 
 def _starts(prices: ModelPrices) -> set[date]:
-    return {span.start for span in (*prices.periods, *prices.variants) if span.start}
+    spans: tuple[PricePeriod | PriceVariant, ...] = (*prices.periods, *prices.variants)
+    return {span.start for span in spans if span.start}
 
 
 def _periods_from(periods: tuple[PricePeriod, ...], day: date) -> tuple[PricePeriod, ...]:

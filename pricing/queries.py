@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Q, QuerySet
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from pricing.models import MatchRules, Model, ModelPrice, PriceBook, Provider
+from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
+
+from pricing.models import (
+    CrossCheck,
+    HandPrice,
+    MatchRules,
+    Model,
+    ModelPrice,
+    PriceBook,
+    PriceChange,
+    PriceSync,
+    Provider,
+)
+
+LATE = timedelta(days=3)  # a sync runs each night
 
 
 def current_version() -> int:
@@ -64,3 +80,61 @@ def price_in(provider: str, model_id: str, version: int) -> ModelPrice | None:
 def rules_in(provider: str, version: int) -> MatchRules | None:
     """How a provider's models were found in a version; None when the provider was not listed."""
     return MatchRules.objects.filter(held_in(version), provider=provider).first()
+
+
+class Alarm(NamedTuple):
+    """What of the syncs needs somebody: `kind` is failed, late or waiting."""
+
+    kind: str
+    text: str
+    sync: PriceSync | None
+
+
+def sync_alarm(now: datetime | None = None) -> Alarm | None:
+    """What is wrong with the syncs of prices, the worst first; None when the last one went well and nothing waits."""
+    now = now or timezone.now()
+    last = PriceSync.objects.order_by("-at", "-pk").first()
+    if last is not None and last.status == PriceSync.Status.FAILED:
+        return Alarm("failed", f"The last sync of prices failed: {last.reason}", last)
+    book = current_book()
+    checked = last.at if last is not None else book.checked_at if book is not None else None
+    if checked is not None and now - checked > LATE:
+        return Alarm("late", f"Prices were last compared with their source {(now - checked).days:,} days ago.", last)
+    waiting = waiting_sync()
+    if waiting is not None:
+        return Alarm("waiting", f"Changes of prices wait for a platform admin: {waiting.reason}", waiting)
+    return None
+
+
+def waiting_sync() -> PriceSync | None:
+    """The change set that waits for a person; None when none does."""
+    return PriceSync.objects.filter(status=PriceSync.Status.WAITING).order_by("-at").first()
+
+
+def syncs() -> QuerySet[PriceSync]:
+    """All syncs, the newest first."""
+    return PriceSync.objects.select_related("book").order_by("-at", "-pk")
+
+
+def sync_by_id(pk: int) -> PriceSync | None:
+    """One sync; None when there is none."""
+    return PriceSync.objects.select_related("book").filter(pk=pk).first()
+
+
+def changes_in(sync: PriceSync, *, status: str = "") -> QuerySet[PriceChange]:
+    """What a sync proposed, the rules last; those of one status only, when it is said."""
+    rows = sync.changes.filter(status=status) if status else sync.changes.all()
+    return rows.order_by("kind", "provider_id", "model_id")
+
+
+def hand_prices(model: Model | None = None) -> QuerySet[HandPrice]:
+    """The prices that persons gave, of one model or of all, by model and day."""
+    rows = HandPrice.objects.select_related("model")
+    if model is not None:
+        rows = rows.filter(model=model)
+    return rows.order_by("model__provider_id", "model__model_id", "starts")
+
+
+def last_cross_check() -> CrossCheck | None:
+    """The last comparison with another table of prices; None before the first."""
+    return CrossCheck.objects.order_by("-at").first()

@@ -6,7 +6,7 @@ import structlog
 from celery import shared_task
 
 from changes.actor import Actor
-from pricing import actions
+from pricing.actions.sync import sync_prices as bring_up_to_date
 from pricing.rates import actions as rates
 from pricing.rates.base import RatesError
 from pricing.rates.sources import sources
@@ -18,14 +18,16 @@ log = structlog.get_logger(__name__)
 
 @shared_task
 def sync_prices() -> None:
-    """Bring the catalogue up to what the installed source lists. A broken source changes nothing and is logged."""
+    """Compare the installed source with the price book. A broken source changes nothing and is logged."""
     source = INSTALLED
     try:
-        synced = actions.sync_prices(source, by=Actor.system("pricing.sync"))
+        synced = bring_up_to_date(source, by=Actor.system("pricing.sync"))
     except SourceError as error:
         log.error("prices.sync_failed", source=source.name, reason=str(error))
         raise
     log.info("prices.synced", source=source.name, version=synced.book.version, changed=synced.changed)
+    if synced.waiting is not None:
+        log.warning("prices.changes_wait", change_set=synced.waiting.pk, reason=synced.waiting.reason)
 
 
 @shared_task

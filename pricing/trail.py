@@ -5,10 +5,21 @@ from __future__ import annotations
 from changes.trail import Noun, register
 
 register(
-    nouns={"price_book": Noun("Price book"), "exchange_rates": Noun("Exchange rates")},
+    nouns={
+        "price_book": Noun("Price book"),
+        "price_sync": Noun("Change set of prices"),
+        "model": Noun("Model"),
+        "hand_price": Noun("Price by hand"),
+        "exchange_rates": Noun("Exchange rates"),
+    },
     sentences={
         "catalogue.described": "{actor} brought {after[descriptions]} descriptions of models up to date",
         "exchange_rates.added": "{actor} added {after[rates]} exchange rates, the newest of {target}",
+        "model.described": "{actor} described the model {target}",
+        "prices.approved": "{actor} approved change set {after[change_set]}: price book {target}",
+        "prices.by_hand": "{actor} {after[what]} a price by hand: price book {target}",
+        "prices.proposed": "{actor} found {after[waiting]} changes that wait for a person: change set {target}",
+        "prices.rejected": "{actor} rejected change set {target}",
         "prices.synced": "{actor} brought prices up to date: price book {target}, {after[changed]} changed",
     },
 )

@@ -1,233 +1,169 @@
-"""Writes of the catalogue and its prices."""
+"""Syncs: what a source lists is compared with the price book; small changes are published, large ones wait."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
+import structlog
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from changes.actor import Actor
-from changes.record import Publish, Topic, record
-from pricing.models import MatchRules, Model, ModelPrice, PriceBook, Provider
-from pricing.rules import FALL_MOST_PERCENT, fall_percent, falls_too_far
-from pricing.sources.base import Catalogue, ListedModel, Source, SourceError, check
+from changes.record import record
+from pricing.actions.catalogue import describe_catalogue
+from pricing.actions.changes import apply_changes, hands, write_changes
+from pricing.actions.publish import Draft, Origin, PricesBusyError
+from pricing.changeset import CHANGED, GONE, NEW, Band, Change, changes_of, digest_of
+from pricing.models import PriceBook, PriceSync
+from pricing.sources.base import Catalogue, Source, SourceError, check
 
-_MODEL_FIELDS = ("name", "description", "note", "context_window", "deprecated", "gone")
-_PROVIDER_FIELDS = ("name", "description", "note", "pricing_urls", "api_pattern", "provider_match", "gone")
+log = structlog.get_logger(__name__)
+
+_Status = PriceSync.Status
 
 
 class SyncRefusedError(SourceError):
-    """A sync was not carried out, so that a broken source cannot take prices away."""
+    """Another sync was writing at the same time; nothing was changed."""
 
 
 class Synced(NamedTuple):
-    """What a sync did: the price book that holds now, and how many models' prices are new, changed or gone."""
+    """What a sync did: the price book that holds now, and how many models' prices in it are new, changed or gone.
+
+    `waiting` is the change set that waits for a person, whether this sync made it or an earlier one.
+    """
 
     book: PriceBook
     changed: bool
     new_prices: int = 0
     changed_prices: int = 0
     gone_prices: int = 0
+    waiting: PriceSync | None = None
 
 
-def sync_prices(source: Source, *, by: Actor, accept_fewer: bool = False) -> Synced:
-    """Bring the catalogue up to what a source lists. A new version is made only when prices or rules differ.
+def sync_prices(source: Source, *, by: Actor) -> Synced:
+    """Compare a source with the price book and publish what is small; see `pricing.changeset` for what waits.
 
-    Raises SourceError when the source is empty or broken, and SyncRefusedError when more than a tenth of the models
-    would go, unless `accept_fewer`. Then nothing is changed.
+    The first sync publishes everything. Raises SourceError when the source is empty or broken: nothing is changed then,
+    and a row of PriceSync says so; and SyncRefusedError when another sync wrote at the same time.
     """
-    catalogue = source.read()
-    check(catalogue)
     now = timezone.now()
     try:
+        catalogue = source.read()
+        check(catalogue)
+    except SourceError as error:
+        PriceSync.objects.create(source=source.name, status=_Status.FAILED, reason=str(error)[:2000], at=now)
+        raise
+    try:
         with transaction.atomic():
-            latest = PriceBook.objects.select_for_update().order_by("-version").first()
-            if latest is not None and not accept_fewer:
-                _refuse_fall(latest, catalogue)
-            described = _describe_providers(catalogue, now) + _describe_models(catalogue, now)
-            digest = catalogue.digest()
-            if latest is not None and latest.digest == digest:
-                # when a source was last asked is no change of anything: it leaves no audit event behind
-                PriceBook.objects.filter(version=latest.version).update(checked_at=now)
-                latest.checked_at = now
-                if described:
-                    _record_description(latest, described, by)
-                return Synced(latest, changed=False)
-            book = _new_book(latest, catalogue, digest, now)
-            counts = _version_prices(catalogue, book, latest)
-            _version_rules(catalogue, book, latest)
-            _record_book(book, latest, counts, by)
-            return Synced(book, True, *counts)
-    except IntegrityError as error:
+            return _sync(catalogue, by, now)
+    except (IntegrityError, PricesBusyError) as error:
         raise SyncRefusedError(
             "Another sync was writing at the same time: nothing was changed. Run it again."
         ) from error
 
 
-def _refuse_fall(latest: PriceBook, catalogue: Catalogue) -> None:
-    had, lists = latest.model_count, catalogue.model_count
-    if falls_too_far(had, lists):
-        raise SyncRefusedError(
-            f"{catalogue.source} {catalogue.source_version} lists {lists:,} models where price book {latest.version} "
-            f"has {had:,}: {fall_percent(had, lists)} % fewer, and a sync takes away {FALL_MOST_PERCENT} % at most. "
-            "Nothing was changed. If the models are really gone, run manage.py sync_prices --accept-fewer."
+def _sync(catalogue: Catalogue, by: Actor, now: datetime) -> Synced:
+    draft = Draft()
+    first = draft.latest is None
+    band = Band(settings.PRICE_BAND_PERCENT, settings.PRICE_CHANGES_MOST)
+    changes = changes_of(catalogue, draft.held, draft.held_rules, hands(), band=band, today=now.date())
+    small = changes if first else [change for change in changes if not change.reason]
+    large = [] if first else [change for change in changes if change.reason]
+    urls = {provider.id: next(iter(provider.pricing_urls), "") for provider in catalogue.providers}
+    small = apply_changes(
+        draft, small, origin=Origin(catalogue.source, catalogue.source_version), urls=urls, today=now.date(), rest=large
+    )
+    _in_order(draft, catalogue)
+    described = describe_catalogue(catalogue, now, held=draft.prices.keys())
+    new, changed, gone = (sum(1 for each in small if each.kind == kind) for kind in (NEW, CHANGED, GONE))
+    if draft.changed:
+        book = draft.publish(
+            "prices.synced",
+            origin=Origin(catalogue.source, catalogue.source_version),
+            report=catalogue.report,
+            by=by,
+            now=now,
+            after={"new": new, "changed": changed, "gone": gone},
         )
+    else:
+        book = PriceBook.objects.latest()  # there is one: an empty catalogue is refused, so the first sync makes it
+        # when a source was last asked is no change of anything: it leaves no audit event behind
+        PriceBook.objects.filter(version=book.version).update(checked_at=now)
+        book.checked_at = now
+        if described:
+            _record_description(book, described, by)
+    sync = _keep(catalogue, small, large, book if draft.changed else None, by, now, rows=not first, urls=urls)
+    waiting = sync if sync.status == _Status.WAITING else PriceSync.objects.filter(status=_Status.WAITING).first()
+    return Synced(book, draft.changed, new, changed, gone, waiting)
 
 
-def _new_book(latest: PriceBook | None, catalogue: Catalogue, digest: str, now: datetime) -> PriceBook:
-    report = catalogue.report
-    return PriceBook.objects.create(
-        version=latest.version + 1 if latest else 1,
-        created_at=now,
-        checked_at=now,
+def _in_order(draft: Draft, catalogue: Catalogue) -> None:
+    """Providers in the source's order, which decides whose models an unknown name is; those of persons come last."""
+    listed = [provider.id for provider in catalogue.providers if provider.id in draft.rules]
+    draft.rules = {name: draft.rules[name] for name in dict.fromkeys((*listed, *draft.rules))}
+
+
+def _keep(
+    catalogue: Catalogue,
+    small: Sequence[Change],
+    large: Sequence[Change],
+    book: PriceBook | None,
+    by: Actor,
+    now: datetime,
+    *,
+    rows: bool,
+    urls: dict[str, str],
+) -> PriceSync:
+    """Write down what the sync proposed and what became of it. What waited before is superseded by what waits now."""
+    digest = digest_of(large) if large else ""
+    waited = PriceSync.objects.select_for_update().filter(status=_Status.WAITING).order_by("-at").first()
+    rejected = PriceSync.objects.filter(status=_Status.REJECTED, digest=digest).order_by("-at").first()
+    reason, status = "", _Status.PUBLISHED if book else _Status.NOTHING
+    if waited is not None and waited.digest == digest:
+        reason, large = f"Change set {waited.pk} still waits for a person.", ()
+    elif large and rejected is not None:
+        reason, large = f"What is left was rejected as change set {rejected.pk}.", ()
+    if waited is not None and waited.digest != digest:
+        PriceSync.objects.filter(pk=waited.pk).update(status=_Status.SUPERSEDED)
+    if large:
+        status = _Status.WAITING
+        reason = _why(large)
+    every = (*small, *large)
+    sync = PriceSync.objects.create(
         source=catalogue.source,
         source_version=catalogue.source_version,
-        digest=digest,
-        model_count=catalogue.model_count,
-        provider_count=len(catalogue.providers),
-        figure_count=catalogue.figure_count,
-        rounded_count=len(report.rounded),
-        unexpressed_count=len(report.unexpressed),
-        report=_json(report),
+        status=status,
+        reason=reason,
+        digest=digest if large else "",
+        new_count=sum(1 for each in every if each.kind == NEW),
+        changed_count=sum(1 for each in every if each.kind == CHANGED),
+        gone_count=sum(1 for each in every if each.kind == GONE),
+        book=book,
+        at=now,
     )
-
-
-def _describe_providers(catalogue: Catalogue, now: datetime) -> int:
-    """Write down who the providers are; returns how many descriptions changed."""
-    existing = {row.id: row for row in Provider.objects.all()}
-    new, changed = [], []
-    for listed in catalogue.providers:
-        values = {
-            "name": listed.name,
-            "description": listed.description,
-            "note": listed.note,
-            "pricing_urls": list(listed.pricing_urls),
-            "api_pattern": listed.api_pattern,
-            "provider_match": listed.provider_match,
-            "gone": False,
-        }
-        row = existing.pop(listed.id, None)
-        if row is None:
-            new.append(Provider(id=listed.id, last_seen=now, **values))
-        elif _assign(row, values):
-            changed.append(row)
-    changed += [row for row in existing.values() if _assign(row, {"gone": True})]
-    Provider.objects.bulk_create(new)
-    Provider.objects.bulk_update(changed, _PROVIDER_FIELDS)
-    Provider.objects.filter(gone=False).update(last_seen=now)
-    return len(new) + len(changed)
-
-
-def _describe_models(catalogue: Catalogue, now: datetime) -> int:
-    """Write down what the models are; returns how many descriptions changed."""
-    existing = {(row.provider_id, row.model_id): row for row in Model.objects.all()}
-    new, changed = [], []
-    for provider_id, listed in _models(catalogue):
-        values = {
-            "name": listed.name,
-            "description": listed.description,
-            "note": listed.note,
-            "context_window": listed.context_window,
-            "deprecated": listed.prices.deprecated,
-            "gone": False,
-        }
-        row = existing.pop((provider_id, listed.id), None)
-        if row is None:
-            new.append(Model(provider_id=provider_id, model_id=listed.id, first_seen=now, last_seen=now, **values))
-        elif _assign(row, values):
-            changed.append(row)
-    changed += [row for row in existing.values() if _assign(row, {"gone": True})]
-    Model.objects.bulk_create(new, batch_size=500)
-    Model.objects.bulk_update(changed, _MODEL_FIELDS, batch_size=100)
-    Model.objects.filter(gone=False).update(last_seen=now)
-    return len(new) + len(changed)
-
-
-def _version_prices(catalogue: Catalogue, book: PriceBook, latest: PriceBook | None) -> tuple[int, int, int]:
-    """Close the prices that no longer hold and add those that hold from now; returns (new, changed, gone)."""
-    current = {
-        (row.model.provider_id, row.model.model_id): row
-        for row in ModelPrice.objects.filter(last_version=None).select_related("model")
-    }
-    model_ids = {
-        (provider, model): pk for pk, provider, model in Model.objects.values_list("pk", "provider_id", "model_id")
-    }
-    urls = {provider.id: next(iter(provider.pricing_urls), "") for provider in catalogue.providers}
-    rows, closed, new = [], [], 0
-    for provider_id, listed in _models(catalogue):
-        key = (provider_id, listed.id)
-        holds = current.pop(key, None)
-        if holds is not None and holds.decoded() == listed.prices:
-            continue
-        if holds is None:
-            new += 1
-        else:
-            closed.append(holds.pk)
-        rows.append(
-            ModelPrice(
-                model_id=model_ids[key],
-                prices=_json(listed.prices),
-                source=catalogue.source,
-                source_version=catalogue.source_version,
-                source_url=urls[provider_id],
-                seen_at=book.created_at,
-                first_version=book,
-            )
+    if rows:
+        write_changes(sync, small=small, large=large, urls=urls)
+    if large:
+        record(
+            "prices.proposed",
+            by=by,
+            tenant="",
+            target_kind="price_sync",
+            target_id=str(sync.pk),
+            after={"waiting": len(large), "digest": digest, "source": catalogue.source, "reason": reason},
         )
-    gone = [row.pk for row in current.values()]
-    ModelPrice.objects.filter(pk__in=closed + gone).update(last_version=latest)
-    ModelPrice.objects.bulk_create(rows, batch_size=500)
-    return new, len(closed), len(gone)
+    return sync
 
 
-def _version_rules(catalogue: Catalogue, book: PriceBook, latest: PriceBook | None) -> None:
-    current = {row.provider_id: row for row in MatchRules.objects.filter(last_version=None)}
-    rows, closed = [], []
-    for position, listed in enumerate(catalogue.providers):
-        holds = current.pop(listed.id, None)
-        if holds is not None:
-            if holds.position == position and holds.decoded() == listed.rules:
-                continue
-            closed.append(holds.pk)
-        rows.append(
-            MatchRules(
-                provider_id=listed.id,
-                position=position,
-                rules=_json(listed.rules),
-                seen_at=book.created_at,
-                first_version=book,
-            )
-        )
-    closed += [row.pk for row in current.values()]
-    MatchRules.objects.filter(pk__in=closed).update(last_version=latest)
-    MatchRules.objects.bulk_create(rows)
-
-
-def _record_book(book: PriceBook, latest: PriceBook | None, counts: tuple[int, int, int], by: Actor) -> None:
-    new, changed, gone = counts
-    record(
-        "prices.synced",
-        by=by,
-        tenant="",
-        target_kind="price_book",
-        target_id=str(book.version),
-        before={"version": latest.version, "digest": latest.digest} if latest else None,
-        after={
-            "version": book.version,
-            "digest": book.digest,
-            "source": book.source,
-            "source_version": book.source_version,
-            "models": book.model_count,
-            "new": new,
-            "changed": changed,
-            "gone": gone,
-        },
-        publish=[Publish(Topic.PRICING, "blob")],
-    )
+def _why(large: Sequence[Change]) -> str:
+    """What makes a change set wait, in one line."""
+    first = large[0]
+    what = f"{first.provider}/{first.model}" if first.model else f"rules of {first.provider}"
+    more = f", and {len(large) - 1:,} more" if len(large) > 1 else ""
+    return f"{what}: {first.reason}{more}."
 
 
 def _record_description(book: PriceBook, described: int, by: Actor) -> None:
@@ -240,20 +176,3 @@ def _record_description(book: PriceBook, described: int, by: Actor) -> None:
         target_id=str(book.version),
         after={"descriptions": described},
     )
-
-
-def _models(catalogue: Catalogue) -> Iterable[tuple[str, ListedModel]]:
-    return ((provider.id, model) for provider in catalogue.providers for model in provider.models)
-
-
-def _assign(row: Model | Provider, values: dict[str, Any]) -> bool:
-    """Set what differs; returns whether anything did."""
-    differing = {name: value for name, value in values.items() if getattr(row, name) != value}
-    for name, value in differing.items():
-        setattr(row, name, value)
-    return bool(differing)
-
-
-def _json(value: msgspec.Struct) -> Any:
-    """A structure as SQL keeps it."""
-    return msgspec.json.decode(msgspec.json.encode(value))

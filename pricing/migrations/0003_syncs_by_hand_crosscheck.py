@@ -5,66 +5,85 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('pricing', '0002_syncs_overrides_rates'),
+        ("pricing", "0002_syncs_overrides_rates"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='model',
-            name='facts',
+            model_name="model",
+            name="facts",
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.AddField(
-            model_name='model',
-            name='hand_match',
+            model_name="model",
+            name="hand_match",
             field=models.JSONField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='pricechange',
-            name='reason',
+            model_name="pricechange",
+            name="reason",
             field=models.CharField(blank=True, max_length=300),
         ),
         migrations.AddField(
-            model_name='pricechange',
-            name='source_url',
+            model_name="pricechange",
+            name="source_url",
             field=models.URLField(blank=True, max_length=500),
         ),
         migrations.AlterField(
-            model_name='pricechange',
-            name='kind',
-            field=models.CharField(choices=[('new', 'New'), ('changed', 'Changed'), ('gone', 'Gone'), ('conflict', 'Conflict'), ('rules', 'Rules')], max_length=16),
+            model_name="pricechange",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("new", "New"),
+                    ("changed", "Changed"),
+                    ("gone", "Gone"),
+                    ("conflict", "Conflict"),
+                    ("rules", "Rules"),
+                ],
+                max_length=16,
+            ),
         ),
         migrations.CreateModel(
-            name='CrossCheck',
+            name="CrossCheck",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('table', models.CharField(max_length=200)),
-                ('digest', models.CharField(max_length=64)),
-                ('at', models.DateTimeField()),
-                ('version', models.PositiveIntegerField()),
-                ('result', models.JSONField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("table", models.CharField(max_length=200)),
+                ("digest", models.CharField(max_length=64)),
+                ("at", models.DateTimeField()),
+                ("version", models.PositiveIntegerField()),
+                ("result", models.JSONField()),
             ],
             options={
-                'indexes': [models.Index(fields=['-at'], name='cross_check_recent')],
+                "indexes": [models.Index(fields=["-at"], name="cross_check_recent")],
             },
         ),
         migrations.CreateModel(
-            name='HandPrice',
+            name="HandPrice",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('prices', models.JSONField()),
-                ('starts', models.DateField()),
-                ('ends', models.DateField(blank=True, null=True)),
-                ('source_url', models.URLField(blank=True, max_length=500)),
-                ('note', models.CharField(blank=True, max_length=500)),
-                ('created_by', models.CharField(max_length=64)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('model', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='hand_prices', to='pricing.model')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("prices", models.JSONField()),
+                ("starts", models.DateField()),
+                ("ends", models.DateField(blank=True, null=True)),
+                ("source_url", models.URLField(blank=True, max_length=500)),
+                ("note", models.CharField(blank=True, max_length=500)),
+                ("created_by", models.CharField(max_length=64)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "model",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="hand_prices", to="pricing.model"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('model', 'starts'), name='one_hand_price_a_day'), models.CheckConstraint(condition=models.Q(('ends', None), ('ends__gt', models.F('starts')), _connector='OR'), name='hand_price_ends_later')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("model", "starts"), name="one_hand_price_a_day"),
+                    models.CheckConstraint(
+                        condition=models.Q(("ends", None), ("ends__gt", models.F("starts")), _connector="OR"),
+                        name="hand_price_ends_later",
+                    ),
+                ],
             },
         ),
     ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
+from datetime import date
 from typing import Protocol
 
 import msgspec
@@ -49,6 +49,10 @@ class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     note: str = ""
     context_window: int | None = None
+    output_most: int | None = None
+    capabilities: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    deprecated_on: date | None = None
     prices: ModelPrices
 
 
@@ -82,14 +86,6 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     def figure_count(self) -> int:
         """How many figures the prices are made of: each tier of each price of each period and variant counts."""
         return sum(figures(model.prices) for provider in self.providers for model in provider.models)
-
-    def digest(self) -> str:
-        """SHA-256 of what a price book is made of: prices, rules and the order of providers."""
-        content = [
-            (provider.id, provider.rules, {model.id: model.prices for model in provider.models})
-            for provider in self.providers
-        ]
-        return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
 
 
 class Source(Protocol):

@@ -151,6 +151,7 @@ class _Reader:
             description=given.description or "",
             note=given.price_comments or "",
             context_window=given.context_window,
+            aliases=_aliases(given),
             prices=self._model_prices(given),
         )
 
@@ -204,6 +205,13 @@ class _Reader:
 
     def _note(self, what: str) -> None:
         self.unexpressed.append(Unexpressed(provider=self._provider, model=self._model, what=what))
+
+
+def _aliases(given: types.ModelInfo) -> tuple[str, ...]:
+    """The other names that are spelled out in a model's rule; those by pattern are not."""
+    clause = _clause(given.match)
+    names = {part["equals"] for part in clause.get("or", [clause]) if "equals" in part}
+    return tuple(sorted(name for name in names if name.lower() != given.id.lower()))
 
 
 def _span(constraint: Any) -> tuple[date | None, tuple[time, time] | None]:

@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 
 from changes.actor import Actor
-from pricing.actions import Synced, sync_prices
+from pricing.actions.sync import Synced, sync_prices
 from pricing.render import pricing_blob
 from pricing.sources.base import Catalogue
 from pricing.sources.genai_prices import GenaiPrices

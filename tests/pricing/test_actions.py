@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from changes.models import AuditEvent, OutboxRow
-from pricing.actions import SyncRefusedError, sync_prices
+from pricing.actions.sync import SyncRefusedError, sync_prices
 from pricing.models import ImmutableError, MatchRules, Model, ModelPrice, PriceBook, Provider
 from pricing.queries import current_version, model_by_name, price_in
 from pricing.render import pricing_blob

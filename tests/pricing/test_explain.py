@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pricing.actions import sync_prices
+from pricing.actions.sync import sync_prices
 from pricing.explain import NotExplainedError, explain
 from pricing.render import pricing_blob
 from tests.pricing.catalogues import PAGE, acme, catalogue, listed, provider

@@ -8,7 +8,7 @@ import time
 import pytest
 from django.db import connection, transaction
 
-from pricing.actions import SyncRefusedError, sync_prices
+from pricing.actions.sync import SyncRefusedError, sync_prices
 from pricing.models import ModelPrice, PriceBook
 from tests.pricing.catalogues import acme
 from tests.pricing.conftest import SYNC, Given

@@ -8,7 +8,7 @@ import json
 import msgspec
 import pytest
 
-from pricing.actions import sync_prices
+from pricing.actions.sync import sync_prices
 from pricing.models import ModelPrice
 from pricing.render import NoPricesError, pricing_blob
 from pricing.sources.base import Catalogue

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from pricing.actions import sync_prices
+from pricing.actions.sync import sync_prices
 from pricing.models import Model
 from tests.pricing.catalogues import acme
 from tests.pricing.conftest import SYNC, Given

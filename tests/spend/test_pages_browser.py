@@ -18,7 +18,7 @@ from playwright.sync_api import Page, expect
 from budgets.actions import Settings, create_budget
 from budgets.evaluator import evaluate
 from changes.actor import Actor
-from pricing.actions import sync_prices
+from pricing.actions.sync import sync_prices
 from pricing.render import pricing_blob
 from pricing.sources.genai_prices import GenaiPrices
 from spend.ingest import store_denials

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from changes.actor import Actor
-from pricing.actions import sync_prices
+from pricing.actions.sync import sync_prices
 from pricing.sources.genai_prices import GenaiPrices
 from spend.views.requests import A_PAGE
 from tests.spend.customer import Customer
