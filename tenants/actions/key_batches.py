@@ -77,7 +77,7 @@ def _clean(action: _Action, given: dict[str, Any], *, tenant_id: str) -> dict[st
         expires_at = clean_expiry(moment, now=timezone.now())
         return {"expires_at": expires_at.isoformat() if expires_at else None}
     if action == _Action.ADD_TAG:
-        ((name, value),) = clean_tags({given["name"]: given["value"]}, field="value").items()
+        ((name, value),) = clean_tags({given["name"]: given["value"]}, field="name").items()
         return {"name": name, "value": value}
     if action == _Action.REMOVE_TAG:
         name = given["name"].strip()
