@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
 from django.core.cache import cache
@@ -20,7 +20,9 @@ from publishing.reconcile.run import latest
 from wire.kv.stores import Kind, Store
 
 _COUNT_SECONDS = 10  # how old a number of documents may be: counting reads every row
-_KINDS = {Kind.EMBEDDED: "Embedded", Kind.REDIS: "Redis", Kind.CLOUDFLARE: "Cloudflare Workers KV"}
+Answer = TypeVar("Answer")
+
+KINDS = {Kind.EMBEDDED: "Embedded", Kind.REDIS: "Redis", Kind.CLOUDFLARE: "Cloudflare Workers KV"}
 
 
 class Lag(NamedTuple):
@@ -80,12 +82,12 @@ class StoreHealth:
 
     @property
     def name(self) -> str:
-        return _KINDS[self.store.kind]
+        return KINDS[self.store.kind]
 
     @property
     def place(self) -> str:
         """Which of its kind, "" where there is only one."""
-        return "" if self.store.kind is Kind.EMBEDDED else self.store.id
+        return "" if self.store.id == self.store.kind.value else self.store.id
 
     @property
     def state(self) -> State:
@@ -187,6 +189,17 @@ def unpublished() -> QuerySet[KvEntry]:
     return KvEntry.objects.filter(published_rev__lt=F("rev"), parked=False)
 
 
+def kept(name: str, ask: Callable[[], Answer], *, seconds: int) -> Answer:
+    """An answer that may be some seconds old. That there is nothing yet is cheap to find, and asked each time."""
+    found: Answer | None = cache.get(name)
+    if found:
+        return found
+    answer = ask()
+    if answer:
+        cache.set(name, answer, seconds)
+    return answer
+
+
 def _waiting() -> dict[tuple[str, str], _Waiting]:
     rows = (
         unpublished()
@@ -198,7 +211,7 @@ def _waiting() -> dict[tuple[str, str], _Waiting]:
 
 
 def _parked() -> dict[tuple[str, str], int]:
-    return _counted(KvEntry.objects.filter(parked=True))
+    return _counted(KvEntry.objects.filter(parked=True, held=""))
 
 
 def _held() -> dict[tuple[str, str], int]:
@@ -211,7 +224,7 @@ def _documents(seen_by: Sequence[str] | None) -> dict[tuple[str, str], int]:
         return _counted(entries if seen_by is None else entries.filter(tenant_id__in=seen_by))
 
     name = "all" if seen_by is None else ",".join(seen_by)
-    return cache.get_or_set(f"publishing.documents.{name}", count, _COUNT_SECONDS) or {}
+    return kept(f"publishing.documents.{name}", count, seconds=_COUNT_SECONDS)
 
 
 def _counted(entries: QuerySet[KvEntry]) -> dict[tuple[str, str], int]:

@@ -107,7 +107,8 @@ def _held(key: str, reading: Reading, row: KvEntry | None, *, read_by_gateways: 
         text, kind = "Equal", "ok"
     else:
         text, kind = ("Behind", "warn") if entry.rev < row.rev else ("Different", "bad")
-        changes = changes_between(key, body, entry.body) if entry.body is not None else ()
+        found = changes_between(key, body, entry.body) if entry.body is not None else []
+        changes = [change for change in found if not change.models]  # these name what was before and after
     return Held(reading, row, read_by_gateways, text, kind, digest, changes)
 
 
