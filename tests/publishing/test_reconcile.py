@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -249,6 +250,28 @@ def test_a_confirmation_fits_nothing_that_comes_later(published, publisher, keys
         repair_confirmed()
         assert publisher.once().published == 0, "the differences are other ones by now"
         repaired(published, publisher, confirm=Reconciliation.objects.latest("id").confirmation)
+
+
+def test_a_confirmation_waits_while_the_store_is_away(stores, publisher, keys):
+    publisher.once()
+    place = Place(stores.of("dev"))
+    for number in range(25):
+        place.put(key_document(f"{number:064x}"), 2, b"{}")
+    row = run(place)
+    confirm_reconciliation(reconciliation=row, by=SOMEBODY)
+
+    def away(kv):
+        kv.close()
+        raise StoreUnavailableError("away")
+
+    stores.opening = away
+    for _ in range(3):
+        repair_confirmed()
+    assert Reconciliation.objects.filter(status="failed").count() == 1, "it is not asked all the time"
+    stores.opening = lambda kv: kv
+    with time_machine.travel(timezone.now() + timedelta(minutes=6)):
+        repair_confirmed()
+    assert Reconciliation.objects.latest("id").status == "repaired"
 
 
 def test_an_empty_sql_never_empties_a_store(published, publisher):
