@@ -91,12 +91,21 @@ def _drain(namespace: Namespace, holder: str) -> Drained:
     while claimed := _claim(namespace):
         sent = _send_unless_held(namespace, claimed)
         total = total.plus(sent)
-        if sent.failed and leases.state_of(namespace.name).paused:
+        if (sent.failed and leases.state_of(namespace.name).paused) or not _still_ours(namespace):
             return total
         if not leases.acquire(namespace.name, holder, lifetime=namespace.lease):
             break  # this batch took so long that another publisher goes on
     leases.resume(namespace.name)
     return total
+
+
+def _still_ours(namespace: Namespace) -> bool:
+    """What is emptied is not filled any further before it is claimed anew."""
+    try:
+        return namespace.check()
+    except Exception as error:
+        _pause(namespace, error)
+        return False
 
 
 def _entries(namespace: Namespace) -> QuerySet[KvEntry]:
