@@ -44,6 +44,9 @@ SHORTEST_LIFE = 60  # seconds
 # programs of the same account count too, so not all of them are ours.
 CALLS_MOST, CALLS_SECONDS = 1_100, 300.0
 
+# A call of that many bytes takes seconds, after which servers like to close its connection: nothing else is sent on it.
+LARGE = 2**18
+
 TIMEOUT = httpx.Timeout(connect=5.0, write=30.0, read=60.0, pool=5.0)  # ten thousand pairs take their time
 
 # What stands under a key that was written without our metadata. No document has this digest.
@@ -94,7 +97,7 @@ class CloudflareKV:
             _check_key(key)
         found: dict[str, Entry] = {}
         for start in range(0, len(keys), READ_MOST):
-            found |= self._read_bulk(list(keys[start : start + READ_MOST]))
+            found |= self._read_bulk(keys[start : start + READ_MOST])
         return found
 
     def write(self, writes: Sequence[Write]) -> list[Outcome]:
@@ -145,9 +148,9 @@ class CloudflareKV:
     def close(self) -> None:
         self._http.close()
 
-    def _read_bulk(self, keys: list[str]) -> dict[str, Entry]:
+    def _read_bulk(self, keys: Sequence[str]) -> dict[str, Entry]:
         try:
-            result = self._result("POST", "/bulk/get", {"keys": keys, "type": "text", "withMetadata": True})
+            result = self._result("POST", "/bulk/get", {"keys": tuple(keys), "type": "text", "withMetadata": True})
         except DocumentRefusedError:
             if len(keys) == 1:
                 raise
@@ -204,7 +207,9 @@ class CloudflareKV:
     ) -> httpx.Response | None:
         """One call, never repeated here. None when a key is absent and that is an answer."""
         self._pace.take()
-        headers = {"content-type": "application/json"} if content is not None else None
+        headers = {"content-type": "application/json"} if content is not None else {}
+        if content is not None and len(content) > LARGE:
+            headers["connection"] = "close"
         try:
             response = self._http.request(method, path, params=params, content=content, headers=headers)
         except httpx.TimeoutException as error:
