@@ -146,7 +146,9 @@ def test_a_banner_on_every_page_says_that_a_tenant_is_stopped(admin_client):
     refused = admin_client.post("/projects/new", {"name": "New"})
     assert refused.status_code == 422
     assert "is archived: nothing of it can be changed" in text(refused)
-    assert "is archived" in text(admin_client.post("/settings", {"name": "New", "time_zone": "UTC", "currency": "USD"}))
+    assert "is archived" in text(
+        admin_client.post("/settings", {"name": "New", "time_zone": "UTC", "currency": "USD", "billing_day": "1"})
+    )
 
 
 def test_the_trail_tells_it_in_words(admin_client, globex):

@@ -48,7 +48,7 @@ def test_a_project_has_tags_and_a_quota(admin_client):
     page = admin_client.post("/projects/new", {"name": "Search", "tags": "team=search", "keys_most": "2"}, follow=True)
     assert "Project “Search” is created" in text(page)
     assert "team=search" in text(page)
-    assert "of at most 2" in text(page)
+    assert "0 keys , at most 2" in text(page)
 
 
 def test_a_project_is_edited_and_of_two_the_second_is_told(admin_client, support):
