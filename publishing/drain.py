@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from publishing import leases
 from publishing.entries import with_rev
+from publishing.expiry import expires_at
 from publishing.guards import let_through
 from publishing.models import KvEntry
 from publishing.namespace import Namespace
@@ -206,7 +207,11 @@ def _send(namespace: Namespace, entries: list[KvEntry]) -> Drained:
 
 
 def _writes(entries: Iterable[KvEntry]) -> list[Write]:
-    return [Write(entry.key, entry.rev, None if entry.body is None else bytes(entry.body)) for entry in entries]
+    now = timezone.now()
+    return [
+        Write(entry.key, entry.rev, None if entry.body is None else bytes(entry.body), expires_at(entry, now=now))
+        for entry in entries
+    ]
 
 
 def _pause(namespace: Namespace, error: Exception) -> None:
