@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from urllib.parse import quote
 
+import httpx
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
@@ -480,3 +482,27 @@ def test_a_store_ahead_in_one_place_keeps_the_revs_of_all_places_alike(stores, p
 def test_kinds_of_stores_are_all_tried():
     """The fixture `place` knows every kind that the configuration can name."""
     assert set(Kind) == {Kind.EMBEDDED, Kind.REDIS, Kind.CLOUDFLARE}
+
+
+def test_a_document_that_somebody_put_at_cloudflare_by_hand_is_replaced_or_deleted(stores, keys, cloudflare, publisher):
+    """What their dashboard writes has none of our metadata."""
+    stores.name({"dev": [stores.cloudflare("dev", cloudflare)]})
+    place = Place(stores.of("dev"))
+    far = stores.publisher()
+    far.once()
+    place.let_listing_settle()
+    stranger = strangers(1)[0]
+    for key in (keys[0], stranger):
+        httpx.put(
+            f"{place.store.address}/values/{quote(key, safe='')}",
+            content=b'{"by":"hand"}',
+            headers={"authorization": f"Bearer {cloudflare.token}"},
+            timeout=10,
+        ).raise_for_status()
+    row = run(place)
+    assert (row.status, row.different, row.foreign) == ("repaired", 1, 1)
+    far.once()
+    far.close()
+    held = place.documents()
+    assert decode_key(held[keys[0]].body).status is KeyStatus.ACTIVE
+    assert stranger not in held
