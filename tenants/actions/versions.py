@@ -6,6 +6,7 @@ from typing import Any
 
 from access.models import User
 from changes.models import AuditEvent
+from changes.trail import field_label
 from tenants.errors import StaleError
 
 _TOLD_MOST = 10  # of the changes that somebody slept through
@@ -26,7 +27,7 @@ def _by_whom(target_kind: str, target_id: str, number: int) -> str:
     events = AuditEvent.objects.filter(target_kind=target_kind, target_id=target_id).order_by("-id")
     found: dict[str, set[str]] = {}
     for event in events[: max(1, min(number, _TOLD_MOST))]:
-        found.setdefault(_who(event), set()).update(name.replace("_", " ") for name in event.after or {})
+        found.setdefault(_who(event), set()).update(field_label(name).lower() for name in event.after or {})
     told = [f"by {who} ({', '.join(sorted(fields))})" if fields else f"by {who}" for who, fields in found.items()]
     return " and ".join(told) or "by somebody else"
 

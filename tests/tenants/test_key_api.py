@@ -109,7 +109,7 @@ def test_of_two_changes_with_a_version_the_second_is_told(program, tenant):
     assert patch(program, f"/keys/{key.pk}", {"rpm": 60, "version": 1}).json()["version"] == 2
     stale = patch(program, f"/keys/{key.pk}", {"rpm": 90, "version": 1})
     assert_problem(stale, 409, "stale")
-    assert "by a program (rpm)" in stale.json()["detail"]
+    assert "by a program (requests a minute)" in stale.json()["detail"]
     assert patch(program, f"/keys/{key.pk}", {"rpm": 90, "version": 2}).json()["rpm"] == 90
 
 

@@ -194,7 +194,7 @@ def test_of_two_changes_at_once_the_second_is_told_who_changed_what():
     by = replace(SOMEBODY, id=asha.pk)
     change_key(key=key, settings=first, version=1, by=by)
     disable_key(key=key, by=by)
-    with pytest.raises(StaleError, match=r"was changed by tenant_admin \(rpm, status\) after you opened it"):
+    with pytest.raises(StaleError, match=r"was changed by tenant_admin \(requests a minute, status\) after you opened it"):
         change_key(key=key, settings=replace(settings_of(key), rpm=90), version=1, by=SOMEBODY)
     assert stored(key).rpm == 60
 
@@ -268,7 +268,7 @@ def test_two_admins_edit_a_key_at_once_and_nothing_is_lost(admin_client):
     assert answer.status_code == 422
     form = answer.context["form"]
     assert (form["name"].value(), form["allowed_models"].value()) == ("my bot", "gpt-4o*\nclaude-*")
-    assert "(expires at, rpm) after you opened it" in form.non_field_errors()[0]
+    assert "(requests a minute, works until) after you opened it" in form.non_field_errors()[0]
     assert form.errors["rpm"] == ["It says now: 60."]
     assert form.errors["expires_on"] == ["It says now: 2031-05-06."]
     assert form.advanced_open

@@ -100,7 +100,7 @@ def test_two_admins_edit_one_key_at_once_and_the_second_loses_nothing(admin_wind
     second.get_by_label("Name").fill("checkout of the web")
     second.get_by_label("Allowed models").fill("gpt-4o*")
     second.get_by_role("button", name="Save").click()
-    expect(second.get_by_text("was changed by Asha (rpm) after you opened it")).to_be_visible()
+    expect(second.get_by_text("was changed by Asha (requests a minute) after you opened it")).to_be_visible()
     expect(second.get_by_text("It says now: 60.")).to_be_visible()
     expect(second.get_by_label("Name")).to_have_value("checkout of the web")
     expect(second.get_by_label("Allowed models")).to_have_value("gpt-4o*")
