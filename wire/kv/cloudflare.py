@@ -10,7 +10,7 @@ import base64
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock
 from typing import Any
 from urllib.parse import quote
@@ -83,7 +83,8 @@ class CloudflareKV:
         )
 
     def get(self, key: str) -> bytes | None:
-        _check_key(key)
+        if _no_key(key):
+            return None
         response = self._call("GET", f"/values/{_encoded(key)}", absent_is_fine=True)
         return None if response is None else response.content
 
@@ -93,11 +94,10 @@ class CloudflareKV:
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
         """The entries of many keys, a hundred a call; absent ones are left out."""
-        for key in keys:
-            _check_key(key)
+        asked = [key for key in keys if not _no_key(key)]
         found: dict[str, Entry] = {}
-        for start in range(0, len(keys), READ_MOST):
-            found |= self._read_bulk(keys[start : start + READ_MOST])
+        for start in range(0, len(asked), READ_MOST):
+            found |= self._read_bulk(asked[start : start + READ_MOST])
         return found
 
     def write(self, writes: Sequence[Write]) -> list[Outcome]:
@@ -109,9 +109,9 @@ class CloudflareKV:
         for write in writes:
             _check(write)
         newest, outcomes = _newest(writes)
-        for body in _in_bulks([_pair(write) for write in newest if write.body is not None]):
+        for body in _in_bulks(_pair(write) for write in newest if write.body is not None):
             self._bulk("PUT", "/bulk", body)
-        for body in _in_bulks([msgspec.json.encode(write.key) for write in newest if write.body is None]):
+        for body in _in_bulks(msgspec.json.encode(write.key) for write in newest if write.body is None):
             self._bulk("POST", "/bulk/delete", body)
         return outcomes
 
@@ -134,12 +134,14 @@ class CloudflareKV:
         given = int(given_text or 0)
         limit = min(max(given + most, LIST_FEWEST), LIST_MOST)
         asked = {"prefix": prefix, "limit": str(limit)} | ({"cursor": cursor} if cursor else {})
-        answer = self._answer("GET", "/keys", params=asked)
         try:
+            answer = self._answer("GET", "/keys", params=asked)
             entries = [_listed(each) for each in answer["result"]]
             following = str(_object(answer.get("result_info")).get("cursor") or "")
         except (KeyError, TypeError) as error:
             raise StoreUnavailableError("Cloudflare's listing could not be understood.") from error
+        except DocumentRefusedError as error:  # a cursor that is too old, perhaps
+            raise StoreUnavailableError(f"The listing has to be begun anew. {error}") from error
         last = given + most
         if last < len(entries):
             return Page(entries[given:last], f"{last} {cursor}")
@@ -151,9 +153,9 @@ class CloudflareKV:
     def _read_bulk(self, keys: Sequence[str]) -> dict[str, Entry]:
         try:
             result = self._result("POST", "/bulk/get", {"keys": tuple(keys), "type": "text", "withMetadata": True})
-        except DocumentRefusedError:
+        except DocumentRefusedError as error:
             if len(keys) == 1:
-                raise
+                raise StoreUnavailableError(f"Cloudflare does not hand out {keys[0]}.") from error
             half = len(keys) // 2  # together they are larger than one answer may be
             return self._read_bulk(keys[:half]) | self._read_bulk(keys[half:])
         held = _object(_object(result).get("values"))
@@ -244,13 +246,16 @@ def _check(write: Write) -> None:
 
 
 def _check_key(key: str) -> None:
+    if why := _no_key(key):
+        raise DocumentRefusedError(why)
+
+
+def _no_key(key: str) -> str:
+    """Why Cloudflare can have nothing under a key; "" when it can."""
     size = len(key.encode(errors="replace"))
     if size > KEY_LONGEST:
-        raise DocumentRefusedError(
-            f"The key {key[:80]}… has {size} bytes; Cloudflare takes {KEY_LONGEST} bytes at most."
-        )
-    if key in ("", ".", ".."):
-        raise DocumentRefusedError(f"{key!r} cannot be a key at Cloudflare.")
+        return f"The key {key[:80]}… has {size} bytes; Cloudflare takes {KEY_LONGEST} bytes at most."
+    return f"{key!r} cannot be a key at Cloudflare." if key in ("", ".", "..") else ""
 
 
 def _newest(writes: Sequence[Write]) -> tuple[list[Write], list[Outcome]]:
@@ -282,7 +287,7 @@ def _pair(write: Write) -> bytes:
     return msgspec.json.encode(pair)
 
 
-def _in_bulks(elements: Sequence[bytes]) -> Iterator[bytes]:
+def _in_bulks(elements: Iterable[bytes]) -> Iterator[bytes]:
     """JSON lists of elements, as few as the limits of one call allow."""
     part: list[bytes] = []
     size = 0
