@@ -19,6 +19,7 @@ from publishing.models import KvEntry, PublisherLease, Reconciliation, Republish
 from publishing.reconcile.run import latest
 from wire.kv.stores import Kind, Store
 
+_FEW = 1000  # waiting documents that are counted one by one
 _COUNT_SECONDS = 10  # how old a number of documents may be: counting reads every row
 Answer = TypeVar("Answer")
 
@@ -130,7 +131,7 @@ def health(environments: Iterable[str], *, seen_by: Sequence[str] | None) -> lis
     The number of queries depends on the stores that are configured, and on nothing else.
     """
     now = timezone.now()
-    waiting, parked, held = _waiting(), _parked(), _held()
+    parked, held = _parked(), _held()
     documents = _documents(seen_by)
     states = {lease.namespace: lease for lease in PublisherLease.objects.all()}
     running = {each.env: each for each in Republish.objects.filter(status=Republish.Status.RUNNING)}
@@ -158,7 +159,7 @@ def health(environments: Iterable[str], *, seen_by: Sequence[str] | None) -> lis
                         held_look=_held_look(store),
                     )
                     for store in stores
-                    for behind in (waiting.get((env, store.id), _Waiting()),)
+                    for behind in (_waiting(store),)
                 ],
                 to_render=outbox.number,
                 to_render_ms=_age(outbox.oldest, now),
@@ -170,9 +171,8 @@ def health(environments: Iterable[str], *, seen_by: Sequence[str] | None) -> lis
 
 def lag_of(env: str) -> Lag:
     """One environment's lag, in documents of all its stores and changes still to be rendered."""
-    waiting, outbox = _waiting(), _outbox()
     stores = settings.SPENDOPS.stores[env]
-    behind = [outbox, *(waiting.get((env, store.id), _Waiting()) for store in stores)]
+    behind = [_outbox(), *map(_waiting, stores)]
     oldest = min((each.oldest for each in behind if each.oldest), default=None)
     failed = PublisherLease.objects.filter(namespace__in=[leases.name_of(store) for store in stores]).exclude(error="")
     return Lag(
@@ -200,14 +200,17 @@ def kept(name: str, ask: Callable[[], Answer], *, seconds: int) -> Answer:
     return answer
 
 
-def _waiting() -> dict[tuple[str, str], _Waiting]:
-    rows = (
-        unpublished()
-        .values("env", "store")
-        .annotate(number=Count("id"), failing=Count("id", filter=~Q(error="")), oldest=Min("updated_at"))
-        .order_by()
-    )
-    return {(row["env"], row["store"]): _Waiting(row["number"], row["failing"], row["oldest"]) for row in rows}
+def _waiting(store: Store) -> _Waiting:
+    """Few are counted from the index's own order, which costs what they are; only many are worth an aggregate: engines
+    cannot guess how many columns differ from others, and PostgreSQL would read the whole table to find none.
+    """
+    behind = unpublished().filter(env=store.env, store=store.id)
+    rows = list(behind.order_by("-urgent", "next_at").values_list("error", "updated_at")[: _FEW + 1])
+    if len(rows) <= _FEW:
+        failing = sum(bool(error) for error, _ in rows)
+        return _Waiting(len(rows), failing, min((since for _, since in rows), default=None))
+    found = behind.aggregate(number=Count("id"), failing=Count("id", filter=~Q(error="")), oldest=Min("updated_at"))
+    return _Waiting(found["number"], found["failing"], found["oldest"])
 
 
 def _parked() -> dict[tuple[str, str], int]:

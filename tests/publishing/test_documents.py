@@ -156,6 +156,13 @@ class TestLines:
     def line(self, client, key) -> str:
         return text(client.get(f"/publishing/keys/{key.id}/view"))
 
+    def test_it_asks_again_by_itself_until_the_gateway_knows(self, admin_client, publisher, key):
+        disable_key(key=key, by=SOMEBODY)
+        here = f"/publishing/keys/{key.id}/view"
+        assert f'data-live hx-get="{here}"' in admin_client.get(here).content.decode()
+        publisher.once()
+        assert "data-live" not in admin_client.get(here).content.decode()
+
     def test_published(self, admin_client, key):
         line = self.line(admin_client, key)
         assert "Published The gateway knows rev 1, published" in line
