@@ -118,6 +118,7 @@ def change_budget(
             by=by,
             cause=f"The limit is {budget.amount} now",
         )
+        blocking = budget.is_hard and verdict is not None and verdict.exhausted
         record(
             "budget.raised" if raised else "budget.changed",
             by=by,
@@ -126,9 +127,8 @@ def change_budget(
             target_id=budget.id,
             before=before,
             after=_described(budget),
-            publish=[Publish(Topic.TENANT, tenant_id)] if was_hard or budget.is_hard else [],
+            publish=[Publish(Topic.TENANT, tenant_id, urgent=blocking)] if was_hard or budget.is_hard else [],
         )
-    blocking = budget.is_hard and verdict is not None and verdict.exhausted
     return SetBudget(budget, raised=raised, lifted=was_blocking and not blocking)
 
 

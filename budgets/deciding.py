@@ -235,7 +235,7 @@ def _record_block(budget: Budget, period: BudgetPeriod, kind: str, *, by: Actor)
             "limit": usd_exact(budget.limit),
             "enforcement": budget.enforcement,
         },
-        publish=[Publish(Topic.TENANT, budget.tenant_id)] if budget.is_hard else [],
+        publish=[Publish(Topic.TENANT, budget.tenant_id, urgent=kind == "budget.exhausted")] if budget.is_hard else [],
     )
 
 

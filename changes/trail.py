@@ -49,10 +49,13 @@ class Part(NamedTuple):
 
 _nouns: dict[str, Noun] = {}
 _sentences: dict[str, str] = {}
+_labels: dict[str, str] = {}
 
 
-def register(*, nouns: Mapping[str, Noun], sentences: Mapping[str, str]) -> None:
-    """Add an app's nouns (by target kind) and sentences (by event kind).
+def register(
+    *, nouns: Mapping[str, Noun], sentences: Mapping[str, str], labels: Mapping[str, str] | None = None
+) -> None:
+    """Add an app's nouns (by target kind), sentences (by event kind) and names of fields that need other words.
 
     A sentence may hold {actor}, {target}, {after[name]} and {before[name]}. Raises ValueError for a kind that is taken.
     """
@@ -61,6 +64,7 @@ def register(*, nouns: Mapping[str, Noun], sentences: Mapping[str, str]) -> None
             raise ValueError(f"Registered twice: {', '.join(sorted(taken))}.")
     _nouns.update(nouns)
     _sentences.update(sentences)
+    _labels.update(labels or {})
 
 
 def known_kinds() -> list[str]:
@@ -72,6 +76,11 @@ def noun_label(target_kind: str) -> str:
     """What a kind of thing is called, such as "API key"."""
     known = _nouns.get(target_kind)
     return known.label if known else target_kind.replace("_", " ").capitalize()
+
+
+def field_label(name: str) -> str:
+    """What a field of `before` or `after` is called, such as "Time zone"."""
+    return _labels.get(name) or name.replace("_", " ").capitalize()
 
 
 def role_label(role: str) -> str:
@@ -129,7 +138,7 @@ class Naming:
             return _GAP
         if isinstance(value, bool):
             return "yes" if value else "no"
-        if name.endswith("_at") and isinstance(value, str):
+        if name.endswith(("_at", "_before")) and isinstance(value, str):
             return _moment(value)
         if name == "role":
             return role_label(str(value))
@@ -192,7 +201,7 @@ def differences(event: AuditEvent, naming: Naming) -> list[Difference]:
     before, after = event.before or {}, event.after or {}
     found = [
         Difference(
-            label=name.replace("_", " ").capitalize(),
+            label=field_label(name),
             before=naming.value(name, before.get(name)) if name in before else "",
             after=naming.value(name, after.get(name)) if name in after else "",
             changed=name in after and before.get(name) != after.get(name),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_elapsed = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 _SLACK_SECONDS = 60.0  # that clocks of one machine may differ by between two starts
 
 
@@ -29,7 +31,7 @@ class Clock:
 
     def elapsed(self) -> float:
         """Seconds that only grow and that count while the machine sleeps, where it can tell."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+        return _elapsed()
 
     def wall(self) -> float:
         """Unix time."""

@@ -19,6 +19,7 @@ from gateway.receipts import Headers
 from gateway.rules import Refusal
 from wire.documents import KeyPolicy
 from wire.events import Denied
+from wire.units import input_tokens, output_tokens
 
 _STEP_MS = 100
 _WINDOW_MS = 60_000
@@ -30,8 +31,8 @@ _SWEEP_LEAST = 1000  # keys
 class Slot(Protocol):
     """One call's share of its key's limits."""
 
-    def end(self, tokens: int) -> None:
-        """The call is over and used so many tokens. Only the first word counts."""
+    def end(self, units: dict[str, int]) -> None:
+        """The call is over and used these units. Only the first word counts."""
 
 
 class Limiter(Protocol):
@@ -50,7 +51,7 @@ class Limiter(Protocol):
 class Unlimited:
     """The slot of a key without limits."""
 
-    def end(self, tokens: int) -> None:
+    def end(self, units: dict[str, int]) -> None:
         """Nothing was taken."""
 
 
@@ -125,14 +126,14 @@ class _Taken:
         self._expected = expected
         self._over = False
 
-    def end(self, tokens: int) -> None:
+    def end(self, units: dict[str, int]) -> None:
         if self._over:
             return
         self._over = True
         self._key.running -= 1
         self._key.held -= self._expected
         if self._policy.tpm:
-            self._key.tokens.add(self._limits.step(), tokens)
+            self._key.tokens.add(self._limits.step(), input_tokens(units) + output_tokens(units))
 
 
 class KeyLimits:
@@ -201,8 +202,8 @@ def duration(ms: int) -> str:
 
 def _left(kind: bytes, limit: int, left: int, steps: int) -> Headers:
     return [
-        (b"x-ratelimit-limit-" + kind, str(limit).encode()),
-        (b"x-ratelimit-remaining-" + kind, str(max(left, 0)).encode()),
+        (b"x-ratelimit-limit-" + kind, b"%d" % limit),
+        (b"x-ratelimit-remaining-" + kind, b"%d" % max(left, 0)),
         (b"x-ratelimit-reset-" + kind, duration(steps * _STEP_MS).encode()),
     ]
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hmac
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
+from itertools import accumulate
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.utils import floatToGoString
 
 from gateway.incoming import Incoming
 from gateway.mirror import Mirror
@@ -18,9 +21,10 @@ from gateway.policies import Policies
 from gateway.pricebook import Prices
 from wire.events import Denied
 
+_P = "spendops_gateway"
 _OTHER = "other"  # paths come from callers
 _CLOSED = "closed"  # the caller left before any answer
-_CLASSES = ("2xx", "3xx", "4xx", "5xx", _CLOSED)
+_CLASSES = (_CLOSED, "1xx", "2xx", "3xx", "4xx", "5xx")  # by the first digit of the status
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _SOURCES = ("store", "last-known-good")
 
@@ -33,64 +37,69 @@ class Exposition(NamedTuple):
 
 
 class Metrics:
-    """Counts as calls pass. Every series is looked up at the start, so that a call costs a few increments."""
+    """Counts as calls pass, in plain numbers on the event loop; they become series when somebody asks."""
 
     def __init__(self, env: str, routes: Iterable[str]) -> None:
-        disable_created_metrics()  # when a series began is of no use here, and doubles their number
-        self._registry = CollectorRegistry(auto_describe=False)
-        Gauge(
-            "spendops_gateway_info", "The environment that this gateway serves.", ["env"], registry=self._registry
-        ).labels(env).set(1)
-        requests = Counter(
-            "spendops_gateway_requests",
-            "Requests answered, by route and class of status; closed: the caller left before.",
-            ["route", "status"],
-            registry=self._registry,
-        )
-        denials = Counter(
-            "spendops_gateway_denials", "Requests refused, by reason.", ["reason"], registry=self._registry
-        )
-        self._in_flight = Gauge(
-            "spendops_gateway_requests_in_flight", "Requests being answered now.", registry=self._registry
-        )
-        self._added = Histogram(
-            "spendops_gateway_added_latency_seconds",
-            "What the gateway itself adds to a call: from the whole request to its way to the provider, and from the "
-            "provider's last byte to the stored event.",
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        self._requests = {
-            route: {status: requests.labels(route, status) for status in _CLASSES} for route in (*routes, _OTHER)
-        }
-        self._denials = {reason: denials.labels(reason.value) for reason in Denied}
+        self._env = env
+        self._requests = {route: dict.fromkeys(_CLASSES, 0) for route in (*routes, _OTHER)}
+        self._denials = dict.fromkeys(Denied, 0)
+        self._in_flight = 0
+        self._added = [0] * (len(_SECONDS) + 1)
+        self._added_sum = 0.0
+        self._registry = CollectorRegistry()
+        self._registry.register(_Collected(self._series))
 
     def began(self) -> None:
         """A request has come."""
-        self._in_flight.inc()
+        self._in_flight += 1
 
     def ended(self, route: str, status: int) -> None:
         """A request was answered; status 0: it was not, as its caller left."""
-        self._in_flight.dec()
-        counted = self._requests.get(route) or self._requests[_OTHER]
-        counted[f"{status // 100}xx" if status else _CLOSED].inc()
+        self._in_flight -= 1
+        (self._requests.get(route) or self._requests[_OTHER])[_CLASSES[status // 100]] += 1
 
     def denied(self, reason: Denied) -> None:
         """A request was refused."""
-        self._denials[reason].inc()
+        self._denials[reason] += 1
 
     def added(self, seconds: float) -> None:
         """The gateway's own share of a call is known."""
-        self._added.observe(seconds)
+        self._added[bisect_left(_SECONDS, seconds)] += 1
+        self._added_sum += seconds
 
     def watch(self, mirror: Mirror, policies: Policies, prices: Prices, outbox: Outbox) -> None:
         """Tell of these, too, as they are when somebody asks."""
-        self._registry.register(_State(lambda: _state(mirror, policies, prices, outbox)))
+        self._registry.register(_Collected(lambda: _state(mirror, policies, prices, outbox)))
 
     def exposition(self, accept: str) -> Exposition:
         """All series, in the format that a scraper asks for."""
         encode, content_type = choose_encoder(accept)
         return Exposition(content_type.encode(), encode(self._registry))
+
+    def _series(self) -> Iterator[Metric]:
+        info = GaugeMetricFamily(f"{_P}_info", "The environment that this gateway serves.", labels=["env"])
+        info.add_metric([self._env], 1)
+        requests = CounterMetricFamily(
+            f"{_P}_requests",
+            "Requests answered, by route and class of status; closed: the caller left before.",
+            labels=["route", "status"],
+        )
+        for route, counted in self._requests.items():
+            for status, count in counted.items():
+                requests.add_metric([route, status], count)
+        denials = CounterMetricFamily(f"{_P}_denials", "Requests refused, by reason.", labels=["reason"])
+        for reason, count in self._denials.items():
+            denials.add_metric([reason.value], count)
+        bounds = [*map(floatToGoString, _SECONDS), "+Inf"]
+        added = HistogramMetricFamily(
+            f"{_P}_added_latency_seconds",
+            "What the gateway itself adds to a call: from the whole request to its way to the provider, and from the "
+            "provider's last byte to the stored event.",
+            buckets=list(zip(bounds, accumulate(self._added), strict=True)),
+            sum_value=self._added_sum,
+        )
+        in_flight = GaugeMetricFamily(f"{_P}_requests_in_flight", "Requests being answered now.", self._in_flight)
+        yield from (info, requests, in_flight, denials, added)
 
 
 def may_scrape(request: Incoming, token: str) -> bool:
@@ -105,8 +114,8 @@ def may_scrape(request: Incoming, token: str) -> bool:
         return not request.peer  # a socket in the file system
 
 
-class _State:
-    """A collector: nothing is counted, the state is read when somebody asks."""
+class _Collected:
+    """What the registry asks for series."""
 
     def __init__(self, read: Callable[[], Iterator[Metric]]) -> None:
         self._read = read
@@ -116,18 +125,16 @@ class _State:
 
 
 def _state(mirror: Mirror, policies: Policies, prices: Prices, outbox: Outbox) -> Iterator[Metric]:
-    yield GaugeMetricFamily("spendops_gateway_kv_age_seconds", "Since KV last answered.", mirror.age)
-    source = GaugeMetricFamily(
-        "spendops_gateway_kv_source", "1 for where the documents in force come from.", labels=["source"]
-    )
+    yield GaugeMetricFamily(f"{_P}_kv_age_seconds", "Since KV last answered.", mirror.age)
+    source = GaugeMetricFamily(f"{_P}_kv_source", "1 for where the documents in force come from.", labels=["source"])
     for name in _SOURCES:
         source.add_metric([name], float(mirror.source == name))
     yield source
-    yield CounterMetricFamily("spendops_gateway_kv_failed_reads", "Looks at KV that failed.", value=mirror.failed_reads)
+    yield CounterMetricFamily(f"{_P}_kv_failed_reads", "Looks at KV that failed.", value=mirror.failed_reads)
     yield GaugeMetricFamily(
-        "spendops_gateway_kv_unconfirmed_documents", "Documents in force that KV does not hold.", mirror.doubted
+        f"{_P}_kv_unconfirmed_documents", "Documents in force that KV does not hold.", mirror.doubted
     )
-    yield GaugeMetricFamily("spendops_gateway_documents", "Policy documents known.", len(policies))
-    yield GaugeMetricFamily("spendops_gateway_price_version", "The price book in force; 0: none.", prices.version)
-    yield GaugeMetricFamily("spendops_gateway_queue_pending_events", "Events waiting to be stored.", outbox.pending)
-    yield GaugeMetricFamily("spendops_gateway_queue_ready", "1 while events can be stored.", float(outbox.ready))
+    yield GaugeMetricFamily(f"{_P}_documents", "Policy documents known.", len(policies))
+    yield GaugeMetricFamily(f"{_P}_price_version", "The price book in force; 0: none.", prices.version)
+    yield GaugeMetricFamily(f"{_P}_queue_pending_events", "Events waiting to be stored.", outbox.pending)
+    yield GaugeMetricFamily(f"{_P}_queue_ready", "1 while events can be stored.", float(outbox.ready))

@@ -202,13 +202,14 @@ class Mirror:
     def _look(self) -> None:
         kv = self._opened()
         changed = kv.changes(self._mark)
-        if changed.epoch != self._epoch or changed.mark < self._mark:
-            self._compare = True
-        else:
-            self._left.extendleft(self._watched(changed.keys))
+        again = changed.epoch != self._epoch
+        set_back = again or changed.mark < self._mark
+        self._compare = self._compare or set_back
         if self._compare or META_ENV in changed.keys:
             self._check_owner(kv)
-        self._mark, again = changed.mark, changed.epoch != self._epoch
+        if not set_back:  # else the marks do not compare, and all is looked at
+            self._left.extendleft(self._watched(changed.keys))
+        self._mark = changed.mark
         self._read_changed(kv)
         if self._compare:
             self._compare_all(kv, again=again)

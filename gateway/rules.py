@@ -146,6 +146,7 @@ def _any_match(patterns: tuple[str, ...], names: Iterable[str]) -> bool:
     return bool(patterns) and any(_compiled(patterns).match(name) for name in names)
 
 
+@lru_cache(maxsize=10_000)
 def _within(networks: tuple[str, ...], address: str) -> bool:
     try:
         client = _plain(ip_address(address))

@@ -14,7 +14,7 @@ from changes.models import OutboxRow
 from changes.record import Topic
 from publishing import leases
 from publishing.backoff import delay
-from publishing.entries import desire
+from publishing.entries import Cause, desire
 from publishing.render import keys_of_project, render
 from tenants.scope import across_tenants
 
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 BATCH = 500
 
-Why = dict[str, int]  # the audit event of each object, by its id
+Causes = dict[str, Cause]  # of each object, by its id
 
 
 def settle() -> int:
@@ -55,17 +55,21 @@ def _settle_objects(rows: Sequence[OutboxRow]) -> None:
     for row in rows:
         topics.setdefault(row.topic, {}).setdefault(row.object_id, []).append(row)
     for topic, objects in topics.items():
-        refused = _settle(topic, {each: max(row.audit_event_id for row in about) for each, about in objects.items()})
+        refused = _settle(topic, {each: _cause(about) for each, about in objects.items()})
         done = [row.pk for each, about in objects.items() if each not in refused for row in about]
         OutboxRow.objects.filter(pk__in=done).delete()
         for each, error in refused.items():
             _postpone(objects[each], error)
 
 
+def _cause(rows: Sequence[OutboxRow]) -> Cause:
+    return Cause(max(row.audit_event_id for row in rows), any(row.urgent for row in rows))
+
+
 def _settle_piece_of_project(row: OutboxRow) -> int:
     """Some of the keys of a project; the row remembers how far it came."""
     ids = keys_of_project(row.object_id, after=row.after, most=BATCH)
-    refused = _settle(Topic.KEY, dict.fromkeys(ids, row.audit_event_id))
+    refused = _settle(Topic.KEY, dict.fromkeys(ids, _cause([row])))
     for each, error in refused.items():
         of_its_own = OutboxRow.objects.create(
             topic=Topic.KEY, object_id=each, audit_event_id=row.audit_event_id, urgent=row.urgent
@@ -79,26 +83,26 @@ def _settle_piece_of_project(row: OutboxRow) -> int:
     return len(ids)
 
 
-def _settle(topic: str, why: Why) -> dict[str, Exception]:
+def _settle(topic: str, causes: Causes) -> dict[str, Exception]:
     """All objects at once, or one by one where that fails. Returns those that cannot be rendered."""
     try:
         with transaction.atomic():
-            _settle_at_once(topic, why)
+            _settle_at_once(topic, causes)
     except Exception:  # whatever a renderer raises concerns one object only: the others are found by trying
         refused: dict[str, Exception] = {}
-        for object_id, event in why.items():
+        for object_id, cause in causes.items():
             try:
                 with transaction.atomic():
-                    _settle_at_once(topic, {object_id: event})
+                    _settle_at_once(topic, {object_id: cause})
             except Exception as error:
                 refused[object_id] = error
         return refused
     return {}
 
 
-def _settle_at_once(topic: str, why: Why) -> None:
-    rendered = render(topic, list(why), environments=settings.SPENDOPS.environments)
-    desire((document, why[each]) for each, documents in rendered.items() for document in documents)
+def _settle_at_once(topic: str, causes: Causes) -> None:
+    rendered = render(topic, list(causes), environments=settings.SPENDOPS.environments)
+    desire((document, causes[each]) for each, documents in rendered.items() for document in documents)
 
 
 def _postpone(rows: Sequence[OutboxRow], error: Exception) -> None:

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from publishing import leases
 from publishing.entries import with_rev
+from publishing.expiry import expires_at
 from publishing.guards import let_through
 from publishing.models import KvEntry
 from publishing.namespace import Namespace
@@ -91,12 +92,21 @@ def _drain(namespace: Namespace, holder: str) -> Drained:
     while claimed := _claim(namespace):
         sent = _send_unless_held(namespace, claimed)
         total = total.plus(sent)
-        if sent.failed and leases.state_of(namespace.name).paused:
+        if (sent.failed and leases.state_of(namespace.name).paused) or not _still_ours(namespace):
             return total
         if not leases.acquire(namespace.name, holder, lifetime=namespace.lease):
             break  # this batch took so long that another publisher goes on
     leases.resume(namespace.name)
     return total
+
+
+def _still_ours(namespace: Namespace) -> bool:
+    """What is emptied is not filled any further before it is claimed anew."""
+    try:
+        return namespace.check()
+    except Exception as error:
+        _pause(namespace, error)
+        return False
 
 
 def _entries(namespace: Namespace) -> QuerySet[KvEntry]:
@@ -197,7 +207,11 @@ def _send(namespace: Namespace, entries: list[KvEntry]) -> Drained:
 
 
 def _writes(entries: Iterable[KvEntry]) -> list[Write]:
-    return [Write(entry.key, entry.rev, None if entry.body is None else bytes(entry.body)) for entry in entries]
+    now = timezone.now()
+    return [
+        Write(entry.key, entry.rev, None if entry.body is None else bytes(entry.body), expires_at(entry, now=now))
+        for entry in entries
+    ]
 
 
 def _pause(namespace: Namespace, error: Exception) -> None:

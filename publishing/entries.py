@@ -36,6 +36,13 @@ _AT_ONCE = 1000
 _TABLE = KvEntry._meta.db_table
 
 
+class Cause(NamedTuple):
+    """Why a document may have changed: the audit event, and whether that takes something away from somebody."""
+
+    event: int
+    urgent: bool = False
+
+
 class Held(NamedTuple):
     """A document's newest row, and the revs of its rows by store."""
 
@@ -49,24 +56,24 @@ def stores_fed(env: str) -> list[str]:
     return [store.id for store in settings.SPENDOPS.stores[env]]
 
 
-def desire(wanted: Iterable[tuple[Document, int]]) -> None:
+def desire(wanted: Iterable[tuple[Document, Cause]]) -> None:
     """Raise the revs of documents whose content is another one than their rows'. The same again changes nothing.
 
-    Each comes with the audit event that it is because of. A store that has no row of an unchanged document gets one.
+    A store that has no row of an unchanged document gets one.
     """
-    by_env: dict[str, dict[str, tuple[Document, int]]] = {}
-    for document, why in wanted:
-        by_env.setdefault(document.env, {})[document.key] = (document, why)
+    by_env: dict[str, dict[str, tuple[Document, Cause]]] = {}
+    for document, cause in wanted:
+        by_env.setdefault(document.env, {})[document.key] = (document, cause)
     for env, documents in by_env.items():
         _desire(env, documents)
 
 
-def _desire(env: str, documents: dict[str, tuple[Document, int]]) -> None:
+def _desire(env: str, documents: dict[str, tuple[Document, Cause]]) -> None:
     now = timezone.now()
     held = held_of(env, list(documents), lock=True)
     rows: list[KvEntry] = []
     versions: list[KvVersion] = []
-    for key, (document, why) in documents.items():
+    for key, (document, cause) in documents.items():
         before = held.get(key)
         if before is None and document.content is None:
             continue
@@ -86,15 +93,15 @@ def _desire(env: str, documents: dict[str, tuple[Document, int]]) -> None:
                 rev=rev,
                 body=body,
                 digest=digest,
-                why=why,
-                urgent=document.urgent,
+                why=cause.event,
+                urgent=cause.urgent or document.urgent,
                 next_at=now,
             )
             for store in behind
         ]
         if changed:
             versions.append(
-                KvVersion(env=env, key=key, tenant_id=document.tenant_id, rev=rev, body=body, why=why, at=now)
+                KvVersion(env=env, key=key, tenant_id=document.tenant_id, rev=rev, body=body, why=cause.event, at=now)
             )
     put(rows)
     KvVersion.objects.bulk_create(

@@ -35,7 +35,7 @@ class Namespace:
         self.env = store.env
         self.name = leases.name_of(store)
         far = store.kind is Kind.CLOUDFLARE  # each call counts, and takes seconds when it carries much
-        self.batch = 10_000 if far else 1000
+        self.batch = 10_000 if far else 500
         self.lease = timedelta(seconds=60) if far else leases.LIFETIME
         self._trust_seconds = 60.0 if far else 0.0
         self._kv: KV | None = None

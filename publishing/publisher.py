@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
 
 import structlog
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 1.0
 STOP_SECONDS = 5.0
+BREATH_SECONDS = 0.1
 
 
 class Publisher:
@@ -62,10 +64,13 @@ class Publisher:
                 try:
                     waiting = waiting or waker()
                     waiting.look()
+                    began = time.monotonic()
                     more = self._settle_some()
                     for each in drains:
                         each.due.set()
-                    if not more:
+                    if more:  # whoever else writes gets a turn: SQLite gives none to those who wait
+                        stop.wait(min(BREATH_SECONDS, time.monotonic() - began))
+                    else:
                         waiting.wait(SWEEP_SECONDS, stop)
                 except Error as error:  # SQL is away or busy: nothing is lost, its rows wait
                     log.error("SQL cannot be used; trying again", error=str(error))

@@ -14,7 +14,7 @@ from publishing.entries import raise_revs
 from publishing.errors import RepublishError
 from publishing.models import KvEntry, Republish
 
-PIECE = 1000
+PIECE = 500
 BY_PUBLISHER = Actor.system("publishing.publisher")
 
 

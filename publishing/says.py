@@ -19,7 +19,7 @@ _LABELS = {
     "key": "Key id",
 }
 _UNSAID = {"schema", "rev"}  # the same in all, or said beside
-_NAMED_MOST = 20  # models of a price book that a difference names
+_NAMED_MOST = 12  # models of a price book that a difference names
 
 
 Body = bytes | memoryview | None  # as the database gives it
@@ -33,11 +33,12 @@ class Field(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A field that is not what it was; "" where it was not, or is no more."""
+    """A field that is not what it was; "" where it was not, or is no more. Of price books also `models` by name."""
 
     label: str
     before: str
     after: str
+    models: str = ""
 
 
 def says(key: str, body: Body, *, deleted: bool) -> str:
@@ -139,7 +140,7 @@ def _changed_models(before: Mapping[str, Any], after: Mapping[str, Any]) -> list
         if names:
             more = f" and {len(names) - _NAMED_MOST:,} more" if len(names) > _NAMED_MOST else ""
             listed = ", ".join(sorted(names)[:_NAMED_MOST]) + more
-            found.append(Change(label, listed, "") if label == "Models gone" else Change(label, "", listed))
+            found.append(Change(label, "", "", listed))
     return found
 
 

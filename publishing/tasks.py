@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import structlog
 from celery import shared_task
 from django.conf import settings
+from django.utils import timezone
 
 from changes.actor import Actor
 from publishing import history
@@ -19,6 +21,7 @@ from wire.kv.stores import Store
 log = structlog.get_logger(__name__)
 
 RECONCILE = Actor.system("publishing.reconcile")
+TRIED_AGAIN = timedelta(minutes=5)
 
 
 @shared_task
@@ -34,7 +37,10 @@ def repair_confirmed() -> None:
     """Repair the stores whose held differences a person has confirmed since."""
     for store in _stores():
         last = latest(store.env, store.id)
-        if last is not None and last.status == Reconciliation.Status.HELD and last.confirmed_at is not None:
+        if last is None or last.status != Reconciliation.Status.HELD or last.confirmed_at is None:
+            continue
+        since = max(last.confirmed_at, timezone.now() - TRIED_AGAIN)  # a store may be away just then
+        if not Reconciliation.objects.filter(env=store.env, store=store.id, at__gt=since).exists():
             _reconcile(store)
 
 

@@ -69,6 +69,8 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
 
 def _section(view_name: str) -> str:
     """The sidebar entry that a page stands under: its own, its list's (`spend:request`), or its namespace's first."""
+    if view_name == "tenants:settings":  # it has its place in the menu of tenants
+        return ""
     names = [name for _, name, _ in NAVIGATION]
     namespace = view_name.partition(":")[0]
     listed = (name for name in names if view_name.startswith(name.removesuffix("s")))

@@ -27,7 +27,7 @@ def api_key_for(request: TenantRequest, key_id: str) -> ApiKey:
 
 def key_batch_for(request: TenantRequest, batch_id: str) -> KeyBatch:
     """The change of many keys with this id, if it was made in the request's tenant. Raises Http404."""
-    batch = KeyBatch.objects.filter(tenant=request.tenant, id=batch_id).first()
+    batch = KeyBatch.objects.filter(tenant=request.tenant, id=batch_id).defer("keys").first()
     if batch is None:
         raise Http404(_NOT_THERE)
     return batch

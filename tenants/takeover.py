@@ -186,9 +186,15 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 continue
             if not names:
                 names = [cell.strip().lower() for cell in cells]
-                if "sha256" not in names or "name" not in names:
+                if "sha256" not in names or "name" not in names or len(set(names)) < len(names):
                     raise ManyRefusedError(
-                        [Fault(reader.line_num, "", "The first line names the columns, at least name and sha256.")]
+                        [
+                            Fault(
+                                reader.line_num,
+                                "",
+                                "The first line names the columns, each once, at least name and sha256.",
+                            )
+                        ]
                     )
                 continue
             if len(cells) > len(names):

@@ -35,6 +35,13 @@ def _find_invited(text: str) -> Collection[str]:
 
 
 register(
+    labels={
+        "concurrency": "Calls at the same time",
+        "expires_at": "Works until",
+        "not_before": "Works from",
+        "rpm": "Requests a minute",
+        "tpm": "Tokens a minute",
+    },
     nouns={
         "tenant": Noun("Tenant", *_named(Tenant), fields=("tenant",)),
         "project": Noun("Project", *_named(Project), fields=("project",)),

@@ -1,6 +1,7 @@
-"""`python -m tests.screenshots FOLDER`: pictures of every page of the sidebar, light and dark, 1440 and 390 px wide.
+"""`python -m tests.screenshots FOLDER`: pictures of every page of the sidebar, and of the ledger's, light and dark, 1440
+and 390 px wide.
 
-The pages show a seeded tenant; the walk is the browser test's own, so that what is looked at is what is tested.
+The pages show a seeded tenant; the walks are the browser tests' own, so that what is looked at is what is tested.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
-WALK = "tests/spend/test_pages_browser.py::test_every_page_without_a_complaint"
+WALKS = (
+    "tests/spend/test_pages_browser.py::test_every_page_without_a_complaint",
+    "tests/publishing/test_ledger_browser.py::test_every_page_without_a_complaint",
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -21,7 +25,7 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["SPENDOPS_TEST_SCREENSHOTS"] = str(folder)
-    return int(pytest.main(["-q", WALK]))
+    return int(pytest.main(["-q", *WALKS]))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ class Calls:
         try:
             await self._forwarder.forward(call, request, receive, send)
         finally:
-            call.slot.end(0)  # it has ended with what it used, unless something went wrong before that was known
+            call.slot.end({})  # it has ended with what it used, unless something went wrong before that was known
 
 
 def _now() -> int:

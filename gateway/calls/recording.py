@@ -14,7 +14,6 @@ from wire.documents import SCHEMA, Missing
 from wire.events import UsageEvent, UsageSource, encode
 from wire.prices import tier_named
 from wire.queues.base import USAGE
-from wire.units import input_tokens, output_tokens
 
 
 class Recorder:
@@ -48,7 +47,7 @@ class Record:
         call = self._call
         now = time.perf_counter()
         metered = _metered(call, ending)
-        call.slot.end(input_tokens(metered.units) + output_tokens(metered.units))
+        call.slot.end(metered.units)
         policy = call.caller.policy
         event = UsageEvent(
             event_id=call.arrival.event_id,

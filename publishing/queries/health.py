@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
 from django.core.cache import cache
@@ -19,8 +19,11 @@ from publishing.models import KvEntry, PublisherLease, Reconciliation, Republish
 from publishing.reconcile.run import latest
 from wire.kv.stores import Kind, Store
 
+_FEW = 1000  # waiting documents that are counted one by one
 _COUNT_SECONDS = 10  # how old a number of documents may be: counting reads every row
-_KINDS = {Kind.EMBEDDED: "Embedded", Kind.REDIS: "Redis", Kind.CLOUDFLARE: "Cloudflare Workers KV"}
+Answer = TypeVar("Answer")
+
+KINDS = {Kind.EMBEDDED: "Embedded", Kind.REDIS: "Redis", Kind.CLOUDFLARE: "Cloudflare Workers KV"}
 
 
 class Lag(NamedTuple):
@@ -80,12 +83,12 @@ class StoreHealth:
 
     @property
     def name(self) -> str:
-        return _KINDS[self.store.kind]
+        return KINDS[self.store.kind]
 
     @property
     def place(self) -> str:
         """Which of its kind, "" where there is only one."""
-        return "" if self.store.kind is Kind.EMBEDDED else self.store.id
+        return "" if self.store.id == self.store.kind.value else self.store.id
 
     @property
     def state(self) -> State:
@@ -128,7 +131,7 @@ def health(environments: Iterable[str], *, seen_by: Sequence[str] | None) -> lis
     The number of queries depends on the stores that are configured, and on nothing else.
     """
     now = timezone.now()
-    waiting, parked, held = _waiting(), _parked(), _held()
+    parked, held = _parked(), _held()
     documents = _documents(seen_by)
     states = {lease.namespace: lease for lease in PublisherLease.objects.all()}
     running = {each.env: each for each in Republish.objects.filter(status=Republish.Status.RUNNING)}
@@ -156,7 +159,7 @@ def health(environments: Iterable[str], *, seen_by: Sequence[str] | None) -> lis
                         held_look=_held_look(store),
                     )
                     for store in stores
-                    for behind in (waiting.get((env, store.id), _Waiting()),)
+                    for behind in (_waiting(store),)
                 ],
                 to_render=outbox.number,
                 to_render_ms=_age(outbox.oldest, now),
@@ -168,9 +171,8 @@ def health(environments: Iterable[str], *, seen_by: Sequence[str] | None) -> lis
 
 def lag_of(env: str) -> Lag:
     """One environment's lag, in documents of all its stores and changes still to be rendered."""
-    waiting, outbox = _waiting(), _outbox()
     stores = settings.SPENDOPS.stores[env]
-    behind = [outbox, *(waiting.get((env, store.id), _Waiting()) for store in stores)]
+    behind = [_outbox(), *map(_waiting, stores)]
     oldest = min((each.oldest for each in behind if each.oldest), default=None)
     failed = PublisherLease.objects.filter(namespace__in=[leases.name_of(store) for store in stores]).exclude(error="")
     return Lag(
@@ -187,18 +189,32 @@ def unpublished() -> QuerySet[KvEntry]:
     return KvEntry.objects.filter(published_rev__lt=F("rev"), parked=False)
 
 
-def _waiting() -> dict[tuple[str, str], _Waiting]:
-    rows = (
-        unpublished()
-        .values("env", "store")
-        .annotate(number=Count("id"), failing=Count("id", filter=~Q(error="")), oldest=Min("updated_at"))
-        .order_by()
-    )
-    return {(row["env"], row["store"]): _Waiting(row["number"], row["failing"], row["oldest"]) for row in rows}
+def kept(name: str, ask: Callable[[], Answer], *, seconds: int) -> Answer:
+    """An answer that may be some seconds old. That there is nothing yet is cheap to find, and asked each time."""
+    found: Answer | None = cache.get(name)
+    if found:
+        return found
+    answer = ask()
+    if answer:
+        cache.set(name, answer, seconds)
+    return answer
+
+
+def _waiting(store: Store) -> _Waiting:
+    """Few are counted from the index's own order, which costs what they are; only many are worth an aggregate: engines
+    cannot guess how many columns differ from others, and PostgreSQL would read the whole table to find none.
+    """
+    behind = unpublished().filter(env=store.env, store=store.id)
+    rows = list(behind.order_by("-urgent", "next_at").values_list("error", "updated_at")[: _FEW + 1])
+    if len(rows) <= _FEW:
+        failing = sum(bool(error) for error, _ in rows)
+        return _Waiting(len(rows), failing, min((since for _, since in rows), default=None))
+    found = behind.aggregate(number=Count("id"), failing=Count("id", filter=~Q(error="")), oldest=Min("updated_at"))
+    return _Waiting(found["number"], found["failing"], found["oldest"])
 
 
 def _parked() -> dict[tuple[str, str], int]:
-    return _counted(KvEntry.objects.filter(parked=True))
+    return _counted(KvEntry.objects.filter(parked=True, held=""))
 
 
 def _held() -> dict[tuple[str, str], int]:
@@ -211,7 +227,7 @@ def _documents(seen_by: Sequence[str] | None) -> dict[tuple[str, str], int]:
         return _counted(entries if seen_by is None else entries.filter(tenant_id__in=seen_by))
 
     name = "all" if seen_by is None else ",".join(seen_by)
-    return cache.get_or_set(f"publishing.documents.{name}", count, _COUNT_SECONDS) or {}
+    return kept(f"publishing.documents.{name}", count, seconds=_COUNT_SECONDS)
 
 
 def _counted(entries: QuerySet[KvEntry]) -> dict[tuple[str, str], int]:

@@ -64,7 +64,9 @@ def trouble(
     """What is wrong among some entries and in some environments. Objects may concern any tenant."""
     parked = parked_entries(entries)
     parked_rows = list(parked.order_by("updated_at", "id")[:most])
-    failing = list((entries & unpublished()).exclude(error="").order_by("updated_at", "id")[:most])
+    anything = any(store.failing for environment in health for store in environment.stores)
+    failed = (entries & unpublished()).exclude(error="").order_by("updated_at", "id")
+    failing = list(failed[:most]) if anything else []
     held = list(entries.filter(parked=True).exclude(held="").defer(None).order_by("updated_at", "id")[:most])
     subjects = subjects_of((entry.env, entry.key) for entry in [*parked_rows, *failing, *held])
     published = _published(held)

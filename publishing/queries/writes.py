@@ -14,6 +14,7 @@ from changes.models import AuditEvent
 from changes.queries import events_by_id
 from changes.trail import Naming, Part
 from publishing.models import KvEntry, KvVersion
+from publishing.queries.health import KINDS
 from publishing.says import says
 from publishing.subjects import KEY_PREFIX, TENANT_PREFIX, About, Subject, subjects_of
 from wire.display import duration
@@ -38,9 +39,10 @@ class Written(NamedTuple):
     """What became of a rev in one store."""
 
     store: str
-    text: str  # such as "0.3 s", or "waiting"
+    name: str  # its kind's, where an environment has several stores
+    text: str  # such as "after 0.3 s", or "waiting"
     kind: str  # the status badge's
-    at: datetime | None = None
+    at: datetime | None
 
 
 class Write(NamedTuple):
@@ -148,24 +150,27 @@ class _Became:
 
     def of(self, version: KvVersion) -> list[Written]:
         held = self._entries.get((version.env, version.key), {})
-        stores = [store.id for store in settings.SPENDOPS.stores.get(version.env, ())]
+        stores = settings.SPENDOPS.stores.get(version.env, ())
         newest = self._newest.get((version.env, version.key), version.rev)
-        return [self._one(version, store, held[store], newest) for store in stores if store in held]
+        return [
+            Written(store.id, KINDS[store.kind] if len(stores) > 1 else "", *_became(version, held[store.id], newest))
+            for store in stores
+            if store.id in held
+        ]
 
-    @staticmethod
-    def _one(version: KvVersion, store: str, row: dict[str, Any], newest: int) -> Written:
-        published, at = row["published_rev"], row["published_at"]
-        if version.rev < newest:
-            # when a rev was written is kept of the last one: of older ones, that something newer took their place
-            text = f"then rev {newest}" if published >= newest else "overtaken"
-            return Written(store, text, "")
-        if published == version.rev and at is not None:
-            after = max(0, (at - version.at) // timedelta(milliseconds=1))
-            return Written(store, f"after {duration(after)}", "ok", at)
-        if published > version.rev:
-            return Written(store, f"as rev {published}", "ok", at)
-        if row["held"]:
-            return Written(store, "held", "warn")
-        if row["parked"]:
-            return Written(store, "parked", "bad")
-        return Written(store, "waiting", "bad" if row["error"] else "warn")
+
+def _became(version: KvVersion, row: dict[str, Any], newest: int) -> tuple[str, str, datetime | None]:
+    """What became of a rev, in words, with the status badge's kind and since when. `newest` is the document's last."""
+    published, at = row["published_rev"], row["published_at"]
+    if version.rev < newest:
+        # when a rev was written is kept of the last one: of older ones, that something newer took their place
+        return (f"then rev {newest}" if published >= newest else "overtaken"), "", None
+    if published == version.rev and at is not None:
+        return f"after {duration(max(0, (at - version.at) // timedelta(milliseconds=1)))}", "ok", at
+    if published > version.rev:
+        return f"as rev {published}", "ok", at
+    if row["held"]:
+        return "held", "warn", None
+    if row["parked"]:
+        return "parked", "bad", None
+    return "waiting", "bad" if row["error"] else "warn", None

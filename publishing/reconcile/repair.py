@@ -13,7 +13,7 @@ from django.utils import timezone
 from changes.models import OutboxRow
 from changes.record import wake_publisher
 from publishing import leases
-from publishing.entries import copied, desire, put
+from publishing.entries import Cause, copied, desire, put
 from publishing.models import KvEntry, KvVersion
 from publishing.reconcile.differences import Difference, Found, Wrong
 from publishing.render import Document
@@ -81,7 +81,7 @@ def _render_again(current: list[Difference], why: int) -> None:
 def _delete(current: list[Difference], env: str, rows: dict[str, KvEntry], why: int) -> None:
     """What SQL has no object of any more is deleted from every store."""
     orphans = [rows[each.key] for each in current if each.wrong is Wrong.ORPHAN]
-    desire((Document(env, row.key, row.tenant_id, None), why) for row in orphans)
+    desire((Document(env, row.key, row.tenant_id, None), Cause(why)) for row in orphans)
 
 
 def _delete_foreign(foreign: list[Difference], env: str, store: str, why: int) -> None:

@@ -80,8 +80,9 @@ def prune() -> int:
 
 
 def latest(env: str, store: str) -> Reconciliation | None:
-    """The last comparison of a store that could have repaired something."""
-    rows = Reconciliation.objects.filter(env=env, store=store).exclude(status=Reconciliation.Status.DRY)
+    """The last comparison of a store that came to an end and was not only a look."""
+    no_end = (Reconciliation.Status.DRY, Reconciliation.Status.FAILED)
+    rows = Reconciliation.objects.filter(env=env, store=store).exclude(status__in=no_end)
     return rows.order_by("-at", "-id").first()
 
 

@@ -107,7 +107,8 @@ def _held(key: str, reading: Reading, row: KvEntry | None, *, read_by_gateways: 
         text, kind = "Equal", "ok"
     else:
         text, kind = ("Behind", "warn") if entry.rev < row.rev else ("Different", "bad")
-        changes = changes_between(key, body, entry.body) if entry.body is not None else ()
+        found = changes_between(key, body, entry.body) if entry.body is not None else []
+        changes = [change for change in found if not change.models]  # these name what was before and after
     return Held(reading, row, read_by_gateways, text, kind, digest, changes)
 
 
@@ -134,7 +135,9 @@ def tenant_view(request: HttpRequest, tenant_id: str) -> HttpResponse:
 
 def _line(request: TenantRequest, subjects: Sequence[Subject], topic: Topic, object_id: str) -> HttpResponse:
     lines = [{"subject": subject, **_known(subject)} for subject in subjects]
-    context = {"lines": lines, "to_render": is_to_be_rendered(topic, object_id)}
+    to_render = is_to_be_rendered(topic, object_id)
+    settled = not to_render and all(line["settled"] for line in lines)  # until then the line asks again by itself
+    context = {"lines": lines, "to_render": to_render, "settled": settled}
     return render(request, "publishing/_known.html", context)
 
 
@@ -146,7 +149,8 @@ def _known(subject: Subject) -> dict[str, Any]:
     took = ""
     if row and version and row.published_at and row.published_rev == version.rev == row.rev:
         took = duration(max(0, (row.published_at - version.at) // timedelta(milliseconds=1)))
-    return {"row": row, "took": took}
+    settled = row is not None and (row.parked or row.published_rev >= row.rev)
+    return {"row": row, "took": took, "settled": settled}
 
 
 def _rows(request: TenantRequest, env: str, key: str) -> list[KvEntry]:

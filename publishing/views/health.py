@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -18,7 +17,7 @@ from access.step_up import step_up_required
 from publishing.charts import writes_chart
 from publishing.errors import RepublishError
 from publishing.live import ask_gateways
-from publishing.queries.health import health
+from publishing.queries.health import health, kept
 from publishing.queries.writes import Narrowed, explained, find_writes, writes_by_hour
 from publishing.republish import start_republish, stop_republish
 from publishing.views.seen import naming_scope, seen_by
@@ -49,12 +48,13 @@ def ledger(request: HttpRequest) -> HttpResponse:
 def _plot(request: TenantRequest) -> dict[str, Any]:
     seen, zone = seen_by(request), ZoneInfo(request.tenant.time_zone)
     until = timezone.now()
-    rows = cache.get_or_set(
-        f"publishing.writes_by_hour.{zone}.{'all' if seen is None else ','.join(seen)}",
-        lambda: writes_by_hour(Narrowed(seen), hours=HOURS, until=until, zone=zone),
-        _PLOT_SECONDS,
+    counted = dict(
+        kept(
+            f"publishing.writes_by_hour.{zone}.{'all' if seen is None else ','.join(seen)}",
+            lambda: writes_by_hour(Narrowed(seen), hours=HOURS, until=until, zone=zone),
+            seconds=_PLOT_SECONDS,
+        )
     )
-    counted = dict(rows or ())
     newest = until.astimezone(zone).replace(minute=0, second=0, microsecond=0)
     hours = [(newest.astimezone(ZoneInfo("UTC")) - timedelta(hours=back)).astimezone(zone) for back in range(HOURS)]
     table = [(hour, counted.get(hour, 0)) for hour in reversed(hours)]

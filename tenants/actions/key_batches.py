@@ -77,7 +77,7 @@ def _clean(action: _Action, given: dict[str, Any], *, tenant_id: str) -> dict[st
         expires_at = clean_expiry(moment, now=timezone.now())
         return {"expires_at": expires_at.isoformat() if expires_at else None}
     if action == _Action.ADD_TAG:
-        ((name, value),) = clean_tags({given["name"]: given["value"]}, field="value").items()
+        ((name, value),) = clean_tags({given["name"]: given["value"]}, field="name").items()
         return {"name": name, "value": value}
     if action == _Action.REMOVE_TAG:
         name = given["name"].strip()
@@ -102,7 +102,7 @@ def work_off_all(*, seconds: float) -> None:
     """Go on with what is unfinished of all tenants, the oldest first, for so long. Two at once share the work."""
     ends = time.monotonic() + seconds
     with across_tenants("batches of every tenant are worked off in turn"):
-        open_batches = list(KeyBatch.objects.filter(finished_at=None).order_by("created_at"))
+        open_batches = list(KeyBatch.objects.filter(finished_at=None).defer("keys").order_by("created_at"))
     for batch in open_batches:
         if time.monotonic() < ends:
             work_off(batch, seconds=ends - time.monotonic())

@@ -36,7 +36,7 @@ def change_key(*, key: ApiKey, settings: KeySettings, version: int | None = None
     return key
 
 
-def apply_settings(key: ApiKey, wanted: KeySettings, *, by: Actor, kind: str = "api_key.changed") -> bool:
+def apply_settings(key: ApiKey, wanted: KeySettings, *, by: Actor) -> bool:
     """Store clean settings of a locked key and write down what differs; whether anything did."""
     standing = settings_of(key)
     before, after = standing.described(), wanted.described()
@@ -49,7 +49,7 @@ def apply_settings(key: ApiKey, wanted: KeySettings, *, by: Actor, kind: str = "
     key.version += 1
     key.save(update_fields=[*(ApiKey._meta.get_field(name).name for name in columns), "version"])
     record_key(
-        kind,
+        "api_key.changed",
         key,
         by=by,
         before={name: before[name] for name in changed},

@@ -198,8 +198,14 @@ def set_resting(key: ApiKey, *, resting: bool, by: Actor) -> None:
     key.status = ApiKey.Status.DISABLED if resting else ApiKey.Status.ACTIVE
     key.version += 1
     key.save(update_fields=["status", "version"])
-    kind = "api_key.disabled" if resting else "api_key.enabled"
-    record_key(kind, key, by=by, before={"status": before}, after={"status": key.status}, urgent=resting)
+    record_key(
+        "api_key.disabled" if resting else "api_key.enabled",
+        key,
+        by=by,
+        before={"status": before},
+        after={"status": key.status},
+        urgent=resting,
+    )
 
 
 def described(key: ApiKey) -> dict[str, Any]:

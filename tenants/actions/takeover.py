@@ -11,7 +11,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from changes.actor import Actor
-from tenants.actions.keys import described, record_key
+from changes.record import Change, Publish, Topic, record_all
+from tenants.actions.keys import described
 from tenants.actions.quotas import take_key
 from tenants.actions.standing import hold_open
 from tenants.errors import Fault, ManyRefusedError, RefusedError, StatusError
@@ -72,8 +73,14 @@ def take_over_keys(
                 "One of these keys was taken over by somebody else at the same moment. Nothing was changed: try again."
             ) from error
         if not dry_run:
-            for key in keys:
-                record_key("api_key.taken_over", key, by=by, after=described(key))
+            record_all(
+                [
+                    Change("api_key.taken_over", "api_key", key.id, None, described(key), [Publish(Topic.KEY, key.id)])
+                    for key in keys
+                ],
+                by=by,
+                tenant=tenant.id,
+            )
     return TakenOver(keys, skipped)
 
 

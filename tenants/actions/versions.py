@@ -6,6 +6,7 @@ from typing import Any
 
 from access.models import User
 from changes.models import AuditEvent
+from changes.trail import field_label
 from tenants.errors import StaleError
 
 _TOLD_MOST = 10  # of the changes that somebody slept through
@@ -24,11 +25,10 @@ def refuse_overtaken(row: Any, seen: int | None, *, target_kind: str) -> None:
 def _by_whom(target_kind: str, target_id: str, number: int) -> str:
     """Who made the last changes, and of what: "by Asha Rao (expires at) and by a program (tags)"."""
     events = AuditEvent.objects.filter(target_kind=target_kind, target_id=target_id).order_by("-id")
-    found: dict[str, dict[str, None]] = {}
+    found: dict[str, set[str]] = {}
     for event in events[: max(1, min(number, _TOLD_MOST))]:
-        fields = [name.replace("_", " ") for name in event.after or {}]
-        found.setdefault(_who(event), {}).update(dict.fromkeys(fields))
-    told = [f"by {who} ({', '.join(fields)})" if fields else f"by {who}" for who, fields in found.items()]
+        found.setdefault(_who(event), set()).update(field_label(name).lower() for name in event.after or {})
+    told = [f"by {who} ({', '.join(sorted(fields))})" if fields else f"by {who}" for who, fields in found.items()]
     return " and ".join(told) or "by somebody else"
 
 

@@ -37,7 +37,7 @@ ProjectIdText = Annotated[
     Field(max_length=32, pattern=r"^p_[0-9a-z]{1,30}$", description="The project's id.", examples=["p_4k2m9x0c1v7b"]),
 ]
 OwnerIdText = Annotated[
-    str, Field(max_length=32, pattern=r"^[0-9a-z_]*$", description=_MEANT["owner_id"], examples=["u_5n0q2d8s6w1f"])
+    str, Field(max_length=32, pattern=r"^[0-9a-z_]*$", description=_MEANT["owner_id"], examples=[""])
 ]
 Patterns = Annotated[list[Pattern], Field(max_length=PATTERNS_MOST)]
 Networks = Annotated[
@@ -84,7 +84,7 @@ class KeyOut(Schema):
     name: str = Field(examples=["Billing bot"])
     env: str = Field(examples=["dev"])
     project_id: str = Field(examples=["p_4k2m9x0c1v7b"])
-    owner_id: str = Field(description=_MEANT["owner_id"], examples=["u_5n0q2d8s6w1f"])
+    owner_id: str = Field(description=_MEANT["owner_id"], examples=[""])
     status: Literal["active", "disabled", "revoked"] = Field(
         description="What was decided about it. One that is active may be expired.", examples=["active"]
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, cast
@@ -66,7 +68,8 @@ def create_key(request: HttpRequest, payload: KeyIn) -> HttpResponse:
     given = payload.dict()
     project = _project(known, given.pop("project_id"))
     owner = given.pop("owner_id")
-    return _issued(issue_key(tenant=known.tenant, project=project, owner=owner, by=known.actor, **given))
+    with _fields_called_as_here():
+        return _issued(issue_key(tenant=known.tenant, project=project, owner=owner, by=known.actor, **given))
 
 
 @operation(
@@ -115,11 +118,8 @@ def change_key_by_id(request: HttpRequest, key_id: KeyId, payload: KeyChange) ->
     }
     if "project" in wanted:
         _project(known, wanted["project"])
-    try:
+    with _fields_called_as_here():
         changed = change_key(key=key, settings=replace(settings_of(key), **wanted), version=version, by=known.actor)
-    except RefusedError as error:
-        error.field = next((ours for ours, theirs in _CALLED.items() if theirs == error.field), error.field)
-        raise
     return show_key(changed)
 
 
@@ -184,6 +184,16 @@ def show_key(key: ApiKey) -> KeyOut:
 
 def _issued(issued: IssuedKey) -> HttpResponse:
     return created(IssuedKeyOut(**show_key(issued.key).model_dump(), key=issued.text))
+
+
+@contextmanager
+def _fields_called_as_here() -> Iterator[None]:
+    """A refusal names the field as the API calls it."""
+    try:
+        yield
+    except RefusedError as error:
+        error.field = next((ours for ours, theirs in _CALLED.items() if theirs == error.field), error.field)
+        raise
 
 
 def _project(request: TenantRequest, project_id: str) -> Project:

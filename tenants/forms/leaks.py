@@ -29,7 +29,7 @@ class LeakForm(ActionForm):
             "required": "Paste the text in which keys may stand.",
             "max_length": "The text is larger than 1 MiB: paste a part of it at a time.",
         },
-        widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false", "autocomplete": "off", "class": "mono"}),
+        widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false", "autocomplete": "off"}),
     )
 
 

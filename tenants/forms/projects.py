@@ -52,7 +52,14 @@ def initial_of_project(project: Project) -> dict[str, Any]:
 class ProjectFilterForm(forms.Form):
     """What the list of projects is narrowed to. A value that is not known narrows nothing."""
 
-    q = forms.CharField(label="Search", required=False, max_length=200)
+    search = True  # the bar has a button to send what is typed
+
+    q = forms.CharField(
+        label="Search",
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Name or id"}),
+    )
     status = forms.ChoiceField(
         label="Status",
         required=False,

@@ -26,15 +26,14 @@ class TakeOverForm(ActionForm):
     env = forms.ChoiceField(label="Environment", required=False, help_text="For lines that name none.")
     text = forms.CharField(
         label="List",
-        required=False,
         max_length=TEXT_MOST,
+        error_messages={"required": "Paste a list, or choose a file."},
         help_text="CSV with a line of column names, or JSON lines. Never paste the keys themselves.",
         widget=forms.Textarea(
             attrs={
                 "rows": 10,
                 "spellcheck": "false",
                 "autocomplete": "off",
-                "class": "mono",
                 "placeholder": "name,sha256,project,env\nBilling bot,9f86d081884c7d65…,Support,prod",
             }
         ),
@@ -48,6 +47,7 @@ class TakeOverForm(ActionForm):
 
     def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["text"].required = "file" not in self.files
         projects = Project.objects.filter(tenant=tenant).exclude(status=Project.Status.ARCHIVED).order_by("name")
         cast(forms.ModelChoiceField, self.fields["project"]).queryset = projects
         environments = [(name, name) for name in settings.SPENDOPS.environments]
@@ -57,8 +57,6 @@ class TakeOverForm(ActionForm):
         found = super().clean() or {}
         file = found.get("file")
         if file is None:
-            if not found.get("text", "").strip() and not self.errors:
-                self.add_error("text", "Paste a list, or choose a file.")
             return found
         if file.size > TEXT_MOST:
             raise forms.ValidationError("The file is too large: split it into files of at most 10,000 lines.")

@@ -38,8 +38,7 @@ class TenantForm(ActionForm):
         choices=[(day, str(day)) for day in range(1, BILLING_DAY_LAST + 1)],
         coerce=int,
         initial=1,
-        required=False,
-        empty_value=None,
+        error_messages={"required": "Choose a day."},
     )
     tags = TagsField()
     version = version_field()
@@ -97,5 +96,12 @@ def initial_of_tenant(tenant: Tenant) -> dict[str, Any]:
 class TenantFilterForm(forms.Form):
     """What the list of tenants is narrowed to. A value that is not known narrows nothing."""
 
-    q = forms.CharField(label="Search", required=False, max_length=200)
+    search = True  # the bar has a button to send what is typed
+
+    q = forms.CharField(
+        label="Search",
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Name or id"}),
+    )
     status = forms.ChoiceField(label="Status", required=False, choices=[("", "Any status"), *Tenant.Status.choices])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 from django.contrib import messages
+from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -38,7 +39,8 @@ class Chosen(NamedTuple):
     ids: Sequence[str]
     every: bool  # whether all that match were chosen, not some that were ticked
     named_by: Sequence[tuple[str, str]]  # the fields that choose them again
-    narrowed: bool
+    summary: str  # of the filters that they match
+    first: Iterable[ApiKey]  # some of them, by name
 
     @property
     def digest(self) -> str:
@@ -90,7 +92,8 @@ def _chosen(request: TenantRequest, asked: QueryDict) -> Chosen:
         keys = keys.filter(pk__in=asked.getlist("key")[:AT_ONCE])
     again = {**form.chosen, "all": "1"} if every else {}
     ids = list(keys.order_by("pk").values_list("pk", flat=True))
-    return Chosen(ids, every, [*again.items()] if every else [("key", pk) for pk in ids], form.narrowed)
+    named_by = [*again.items()] if every else [("key", pk) for pk in ids]
+    return Chosen(ids, every, named_by, form.summary, keys.order_by(Lower("name"), "pk")[:SHOWN])
 
 
 def _anew(request: TenantRequest, action: str, chosen: Chosen) -> BatchForm:
@@ -107,14 +110,13 @@ def _begun(request: TenantRequest, action: str, chosen: Chosen, form: BatchForm)
 
 
 def _context(request: TenantRequest, action: str, chosen: Chosen) -> dict[str, Any]:
-    keys: Any = ApiKey.objects.filter(pk__in=chosen.ids[:SHOWN]).select_related("project").order_by("name")
     return {
         "action": action,
         "label": _Action(action).label,
         "total": len(chosen.ids),
         "words": counted(len(chosen.ids), "key"),
         "chosen": chosen,
-        "keys": keys,
+        "keys": chosen.first,
         "more": max(0, len(chosen.ids) - SHOWN),
         "in_pieces": len(chosen.ids) > AT_ONCE,
     }

@@ -60,10 +60,10 @@ def revoke(request: HttpRequest) -> HttpResponse:
         revoked = revoke_leaked(tenant=request.tenant, key_ids=form.cleaned_data["keys"], by=request.actor)
         number = f"{len(revoked)} key{'' if len(revoked) == 1 else 's'}"
         messages.success(request, f"{number} revoked: the gateway refuses them from now on.")
-        return redirect("tenants:leaks")
+        return redirect("tenants:key_leaks")
     if "keys" not in form.cleaned_data:
         messages.error(request, OUTDATED)
-        return redirect("tenants:leaks")
+        return redirect("tenants:key_leaks")
     keys = ApiKey.objects.filter(pk__in=form.cleaned_data["keys"]).select_related("project").order_by("name")
     context = {"form": LeakForm(), "revoke_form": form, "again": list(keys)}
     return render(request, "tenants/leaks.html", context, status=422)

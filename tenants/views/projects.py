@@ -48,6 +48,7 @@ def index(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "page": page,
+        "narrowed": bool(kept),
         "any": bool(page.paginator.count) or find_projects(request.tenant, status=EVERY_STATUS).exists(),
         "next_url": f"?{urlencode(kept | {'page': page.next_page_number()})}" if page.has_next() else "",
         "first_url": f"?{urlencode(kept)}" if page.has_previous() else "",

@@ -13,7 +13,17 @@ from changes.trail import Naming, Noun, differences, known_kinds, register
 from tests.test_repository import SOURCES
 
 KIND = re.compile(r"[a-z_]+\.[a-z_]+")
-RECORDERS = {"record", "_record", "_record_block", "_set_status", "use_passkey"}
+RECORDERS = {
+    "record",
+    "Change",
+    "_record",
+    "record_key",
+    "_record_block",
+    "_move",
+    "_changed",
+    "_set_status",
+    "use_passkey",
+}
 
 
 def recorded_kinds(path: Path) -> set[str]:

@@ -35,6 +35,11 @@ def policy(**limits: int) -> KeyPolicy:
     return KeyPolicy(rev=1, env="dev", tenant="t_abc123", project="p", key="k", **limits)
 
 
+def used(tokens: int) -> dict[str, int]:
+    """The units of a call that used so many tokens, half of them read from a cache."""
+    return {"requests": 1, "cache_read": tokens // 2, "output": tokens - tokens // 2}
+
+
 class Counter:
     """One key's limits under a clock that is moved by hand."""
 
@@ -64,7 +69,7 @@ class Counter:
 def test_requests_a_minute():
     counter = Counter(rpm=3)
     for _ in range(3):
-        counter.taken().end(5)
+        counter.taken().end(used(5))
         counter.clock.ms += 10_000
     refusal = counter.refused()
     assert refusal.message == "This API key's limit of 3 requests a minute is reached. Try again in 30.1s."
@@ -83,7 +88,7 @@ def test_a_call_that_is_refused_uses_nothing_up():
     first = counter.taken(10)
     for _ in range(50):
         counter.refused(10)
-    first.end(10)
+    first.end(used(10))
     counter.clock.ms += MINUTE + STEP
     counter.taken(10)
 
@@ -93,12 +98,12 @@ def test_tokens_are_counted_when_they_are_known_and_expected_until_then():
     first, second = counter.taken(400), counter.taken(600)
     assert (counter.header("remaining-tokens"), counter.header("limit-tokens")) == ("0", "1000")
     assert counter.refused(1).retry_after == 1000  # whatever is under way may end at any time
-    first.end(100)
+    first.end(used(100))
     assert counter.header("remaining-tokens") == "300"
     counter.refused(301)
     third = counter.taken(300)
-    second.end(900)  # more than it was expected to use
-    third.end(0)
+    second.end(used(900))  # more than it was expected to use
+    third.end(used(0))
     assert counter.header("remaining-tokens") == "0"
     refusal = counter.refused(0)
     assert refusal.message == "This API key's limit of 1,000 tokens a minute is reached. Try again in 1m0.1s."
@@ -108,7 +113,7 @@ def test_tokens_are_counted_when_they_are_known_and_expected_until_then():
 
 def test_a_call_larger_than_the_limit_of_tokens_is_let_in_when_nothing_else_was_used():
     counter = Counter(tpm=1000)
-    counter.taken(50_000).end(50_000)
+    counter.taken(50_000).end(used(50_000))
     counter.refused(1)
     counter.clock.ms += MINUTE + STEP
     counter.taken(50_000)
@@ -117,9 +122,9 @@ def test_a_call_larger_than_the_limit_of_tokens_is_let_in_when_nothing_else_was_
 
 def test_tokens_come_free_as_their_minute_passes():
     counter = Counter(tpm=1000)
-    counter.taken(1).end(400)
+    counter.taken(1).end(used(400))
     counter.clock.ms += 20_000
-    counter.taken(1).end(600)
+    counter.taken(1).end(used(600))
     assert counter.refused(300).retry_after == 40_100
     assert counter.refused(500).retry_after == 60_100
     assert counter.header("reset-tokens") == "1m0.1s"
@@ -133,11 +138,11 @@ def test_calls_at_once():
     refusal = counter.refused()
     assert refusal.message.startswith("This API key may make 2 calls at once")
     assert refusal.retry_after == 1000
-    first.end(10)
-    first.end(10)  # saying it twice frees no second place
+    first.end(used(10))
+    first.end(used(10))  # saying it twice frees no second place
     third = counter.taken()
     counter.refused()
-    third.end(0)
+    third.end(used(0))
 
 
 def test_a_limit_that_is_changed_holds_at_once_for_what_was_used_before():
@@ -156,7 +161,7 @@ def test_a_key_without_limits_is_not_counted_and_idle_ones_are_forgotten():
     assert counter.limits.headers(counter.policy) == []
     for number in range(5000):
         named = KeyPolicy(rev=1, env="dev", tenant="t", project="p", key=f"k{number}", rpm=1)
-        counter.limits.take(named, lambda: 0).end(0)
+        counter.limits.take(named, lambda: 0).end(used(0))
         counter.clock.ms += 50
     assert len(counter.limits) < 3000
 
@@ -186,19 +191,19 @@ def test_no_minute_sees_more_than_the_limits_allow(rpm, tpm, concurrency, steps)
     """Against a plain model that remembers every call."""
     counter = Counter(rpm=rpm, tpm=tpm, concurrency=concurrency)
     began: list[int] = []
-    used: list[tuple[int, int]] = []
+    spent: list[tuple[int, int]] = []
     running: list[tuple[Slot, int, int]] = []
     for wait, expected, actual, end in steps:
         counter.clock.ms += wait
         now = counter.clock.ms
         slot = counter.take(expected)
         in_requests = sum(at > now - MINUTE for at in began)
-        in_tokens = sum(count for at, count in used if at > now - MINUTE)
+        in_tokens = sum(count for at, count in spent if at > now - MINUTE)
         held = sum(min(expected, tpm) for _, expected, _ in running)
         if isinstance(slot, Refusal):
             # Refused for a reason only; what was used comes free up to a step late.
             late_requests = sum(at > now - MINUTE - 2 * STEP for at in began)
-            late_tokens = sum(count for at, count in used if at > now - MINUTE - 2 * STEP)
+            late_tokens = sum(count for at, count in spent if at > now - MINUTE - 2 * STEP)
             assert (
                 len(running) >= concurrency
                 or late_requests >= rpm
@@ -214,8 +219,8 @@ def test_no_minute_sees_more_than_the_limits_allow(rpm, tpm, concurrency, steps)
             running.append((slot, expected, actual))
         if end and running:
             slot, _, count = running.pop(0)
-            slot.end(count)
-            used.append((now, count))
+            slot.end(used(count))
+            spent.append((now, count))
 
 
 # -- at a gateway -----------------------------------------------------------------------------------------------------
@@ -246,9 +251,9 @@ def test_answers_say_what_is_left(gateway):
     first, second = key.chat(), key.chat(stream=True)
     assert [each.headers["x-ratelimit-remaining-requests"] for each in (first, second)] == ["9", "8"]
     assert first.headers["x-ratelimit-limit-tokens"] == "100000"
-    used = 100_000 - int(first.headers["x-ratelimit-remaining-tokens"])
+    gone = 100_000 - int(first.headers["x-ratelimit-remaining-tokens"])
     wait_for(lambda: len(gateway.usage(key)) == 2, "both events")
-    assert used == sum(count for name, count in gateway.usage(key)[0].units.items() if name != "requests")
+    assert gone == sum(count for name, count in gateway.usage(key)[0].units.items() if name != "requests")
     assert first.headers["x-ratelimit-reset-requests"].startswith(("1m0", "59."))
     plain = gateway.issue().chat()
     assert not [name for name in plain.headers if name.startswith("x-ratelimit-")]

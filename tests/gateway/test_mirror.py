@@ -15,7 +15,7 @@ from gateway.clock import Clock
 from gateway.lastknown import LastKnown
 from gateway.mirror import DOUBT_LEAST, PIECE, Document, Mirror
 from wire.documents import META_ENV
-from wire.kv.base import StoreRefusedError, Write
+from wire.kv.base import Entry, StoreRefusedError, Write
 from wire.kv.embedded import EmbeddedKV
 
 LIMIT = 600.0
@@ -242,6 +242,18 @@ def test_another_environments_namespace_is_not_read(site):
         ).load()
 
 
+def test_a_namespace_whose_owner_is_not_known_any_more_is_not_read(site):
+    async def scenario(mirror: Mirror) -> None:
+        site.store.write([Write(META_ENV, 2, None), Write("key:a", 2, b"a2")])
+        await until(lambda: mirror.problem == "lost", "the loss")
+        assert site.known()["a"] == b"a1"
+        site.store.write([Write(META_ENV, 3, b'{"schema":1,"env":"dev"}')])
+        await until(lambda: mirror.source == "store", "the recovery")
+        assert site.known()["a"] == b"a2"
+
+    site.run(scenario)
+
+
 def test_a_file_that_was_moved_away_is_an_outage_until_it_is_back(site):
     async def scenario(mirror: Mirror) -> None:
         site.store.close()
@@ -270,6 +282,49 @@ def test_much_at_once_comes_in_pieces_and_is_all_taken(site):
     site.run(scenario)
     site.run(nothing)
     assert len(site.known()) == len(many) + 3
+
+
+class Interrupted(EmbeddedKV):
+    """A store in which something happens once, while many documents are being read from it."""
+
+    def __init__(self, path: Path, happens: Callable[[], None]) -> None:
+        super().__init__(path)
+        self._happens: Callable[[], None] | None = happens
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
+        happens = self._happens
+        if happens is not None and len(keys) == PIECE:
+            self._happens = None
+            happens()
+        return super().get_many(keys)
+
+
+def test_a_revocation_does_not_wait_behind_a_bulk(site):
+    order: list[str] = []
+
+    class Noting(Held):
+        def prepare(self, documents: Sequence[Document]) -> Callable[[], None]:
+            order.extend(f"{name} {body!r}" for name, body in documents)
+            return super().prepare(documents)
+
+    async def live() -> None:
+        mirror = Mirror(
+            lambda: Interrupted(site.file, lambda: site.write(9, a=b"revoked")),
+            (Noting(),),
+            env="dev",
+            limit=LIMIT,
+            copy=LastKnown(site.copy, "dev"),
+        )
+        mirror.load()
+        order.clear()
+        mirror.start()
+        site.write(3, **{f"n{number:05d}": b"x" for number in range(10 * PIECE)})
+        await mirror.refresh()
+        await mirror.close()
+
+    asyncio.run(live())
+    assert len(order) == 10 * PIECE + 1
+    assert order.index("key:a b'revoked'") < 2 * PIECE
 
 
 # -- age --------------------------------------------------------------------------------------------------------------

@@ -35,6 +35,12 @@ def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         ({"SPENDOPS_PROVIDER_OPENAI_API_KEY_FILE": "/nowhere"}, "SPENDOPS_PROVIDER_OPENAI_API_KEY_FILE='/nowhere'"),
         ({"SPENDOPS_PROVIDER_OPENAI_API_KEY": "sk-a b"}, "SPENDOPS_PROVIDER_OPENAI_API_KEY"),
         ({"SPENDOPS_KV": "memcached"}, "SPENDOPS_KV='memcached' is not known"),
+        (
+            {"SPENDOPS_KV_DEV": "cloudflare://acc/ns", "SPENDOPS_CLOUDFLARE_API_TOKEN": "a token of Cloudflare's"},
+            "No gateway can read the stores of dev",
+        ),
+        ({"SPENDOPS_KV_STALE_SECONDS": "-1"}, "SPENDOPS_KV_STALE_SECONDS='-1'"),
+        ({"SPENDOPS_METRICS_TOKEN": "short"}, "SPENDOPS_METRICS_TOKEN cannot be used"),
         ({"SPENDOPS_DATA": "/proc/nowhere"}, "SPENDOPS_DATA="),
         ({"SPENDOPS_BIND": "203.0.113.7"}, "SPENDOPS_GATEWAY_PORT_DEV="),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from wire.kv.base import KV, Entry, Outcome, Write
+from wire.kv.base import KV, Entry, Outcome, StoreUnavailableError, Write
 
 
 class Crash(BaseException):
@@ -12,11 +12,12 @@ class Crash(BaseException):
 
 
 class Faulty:
-    """Writes go through unless something is planned: each plan is for one write."""
+    """Writes go through unless something is planned: each plan is for one write. While it is away, nothing does."""
 
     def __init__(self) -> None:
         self.before: Callable[[], None] | None = None
         self.after: Callable[[], None] | None = None
+        self.away = False
         self.written: list[Sequence[Write]] = []
 
     def around(self, kv: KV) -> KV:
@@ -35,14 +36,24 @@ class _Between:
         self._faults = faults
 
     def write(self, writes: Sequence[Write]) -> list[Outcome]:
+        self._refuse_while_away()
         self._faults.take("before")
         outcomes = self._kv.write(writes)
         self._faults.written.append(writes)
         self._faults.take("after")
         return outcomes
 
+    def get(self, key: str) -> bytes | None:
+        self._refuse_while_away()
+        return self._kv.get(key)
+
     def entry(self, key: str) -> Entry | None:
+        self._refuse_while_away()
         return self._kv.entry(key)
+
+    def _refuse_while_away(self) -> None:
+        if self._faults.away:
+            raise StoreUnavailableError("the store is away")
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._kv, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import timedelta
 
@@ -34,6 +35,18 @@ class Place:
 
     def put(self, key: str, rev: int, body: bytes | None) -> None:
         """Have the namespace hold this, whatever it held."""
+        self.put_all([key], rev, body)
+
+    def put_all(self, keys: Sequence[str], rev: int, body: bytes | None) -> None:
+        """Have the namespace hold the same under many keys."""
+        if self.store.kind is Kind.CLOUDFLARE:
+            with closing(self.store.open()) as kv:
+                kv.write([Write(key, rev, body) for key in keys])
+            return
+        for key in keys:
+            self._put(key, rev, body)
+
+    def _put(self, key: str, rev: int, body: bytes | None) -> None:
         match self.store.kind:
             case Kind.EMBEDDED:
                 with closing(sqlite3.connect(self.store.address)) as db, db:
@@ -47,9 +60,6 @@ class Place:
                 with self._redis() as client:
                     client.hset(self._document(key), mapping=held)
                     client.zadd(f"{{{self.store.namespace}}}:keys", {key: 0})
-            case Kind.CLOUDFLARE:
-                with closing(self.store.open()) as kv:
-                    kv.write([Write(key, rev, body)])
 
     def remove(self, key: str) -> None:
         """Have the namespace hold nothing under a key, and remember nothing."""
@@ -67,13 +77,16 @@ class Place:
 
     def empty(self) -> None:
         """Have the namespace hold nothing at all."""
-        if self.store.kind is Kind.REDIS:
-            with self._redis() as client:
-                for name in client.scan_iter(f"{{{self.store.namespace}}}:*"):
-                    client.delete(name)
-        else:
-            for key in self.documents():
-                self.remove(key)
+        match self.store.kind:
+            case Kind.REDIS:
+                with self._redis() as client:
+                    for name in client.scan_iter(f"{{{self.store.namespace}}}:*"):
+                        client.delete(name)
+            case Kind.CLOUDFLARE:
+                self.put_all(list(self.documents()), 1, None)
+            case Kind.EMBEDDED:
+                for key in self.documents():
+                    self.remove(key)
 
     def let_listing_settle(self) -> None:
         """As if everything had been published long ago: listings of a far store are behind its writes."""

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from changes.actor import Actor
@@ -26,7 +27,7 @@ from publishing.backup.making import back_up, backups_of, is_due
 from publishing.backup.patience import Patience
 from publishing.backup.restoring import restore
 from publishing.errors import BackupError
-from publishing.models import KvEntry, Reconciliation
+from publishing.models import KvEntry, KvVersion, Reconciliation
 from publishing.reconcile.run import reconcile
 from publishing.tasks import back_up_stores
 from tenants.actions.keys import disable_key, revoke_key
@@ -147,6 +148,26 @@ def test_a_key_that_is_revoked_in_sql_stays_dead_even_when_the_ledger_was_lost(s
     publisher.once()
     publisher.once()
     assert status_in(source, keys[2]) == "revoked"
+
+
+def test_without_sql_gateways_have_their_policy_back_and_nothing_is_deleted(stores, publisher, keys, capsys):
+    """SQL and KV are lost both, and KV comes back first, on an installation that is new."""
+    publisher.once()
+    place = Place(stores.of("dev"))
+    before = place.documents()
+    made = back_up(place.store)
+    place.empty()
+    for model in (KvEntry, KvVersion, OutboxRow):
+        model.objects.all().delete()
+    ApiKey._base_manager.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM tenants_project")
+        cursor.execute("DELETE FROM tenants_tenant")
+    with pytest.raises(CommandError, match="SQL knows of no document at all"):
+        call_command("kv_restore", str(made.path), "--env", "dev")
+    assert place.documents() == before
+    assert publisher.once().published == 0
+    assert place.documents() == before
 
 
 def test_a_key_that_was_deleted_since_stays_deleted(source, publisher, keys):

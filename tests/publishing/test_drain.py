@@ -7,17 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import structlog
 import time_machine
-from django.db import transaction
 from django.utils import timezone
 
 from changes.models import OutboxRow
-from changes.record import Publish, Topic, record
 from publishing import leases
 from publishing.actions.retry import retry_entry
 from publishing.backoff import delay, pause_after
 from publishing.models import KvEntry, PublisherLease
 from tenants.actions.keys import disable_key, enable_key, revoke_key
-from tenants.models import ApiKey
+from tests.publishing.changing import change_key
 from tests.publishing.faults import Faulty, raising
 from tests.tenants.making import SOMEBODY, issue, make_tenant
 from wire.documents import KeyStatus, decode_key, key_document
@@ -165,7 +163,7 @@ def test_what_takes_something_away_is_written_before_everything_else(stores, pub
     keys = [issue(tenant, f"key {number}").key for number in range(9)]
     publisher.once()
     for key in keys:
-        change_tags(key)
+        change_key(key, tags={"team": "changed"})
     revoke_key(key=keys[8], by=SOMEBODY)
     OutboxRow.objects.filter(object_id=keys[8].id, due_at__lte=timezone.now()).update(urgent=True)
     faults.written.clear()
@@ -175,13 +173,6 @@ def test_what_takes_something_away_is_written_before_everything_else(stores, pub
     sent = [each.key for writes in faults.written for each in writes]
     assert sent[0] == key_document(keys[8].hash)
     assert len(sent) == 9
-
-
-def change_tags(key) -> None:
-    ApiKey._base_manager.filter(pk=key.pk).update(tags={"team": "changed"})
-    with transaction.atomic():
-        again = [Publish(Topic.KEY, key.id)]
-        record("test", by=SOMEBODY, tenant="", target_kind="t", target_id="t", publish=again)
 
 
 def test_when_the_answer_is_lost_the_same_is_sent_again_and_does_no_harm(stores, publisher, faults, clock):

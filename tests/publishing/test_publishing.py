@@ -7,30 +7,48 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from django.conf import settings
-from django.db import transaction
 
 from changes.models import AuditEvent, OutboxRow
-from changes.record import Publish, Topic, record
+from changes.record import Topic
+from publishing.desired import settle
 from publishing.models import KvEntry
-from tenants.actions.keys import disable_key, revoke_key
+from publishing.render import render
+from tenants.actions.keys import disable_key, issue_key, revoke_key
 from tenants.actions.tenants import change_tenant
-from tenants.models import ApiKey, Tenant
+from tenants.models import ApiKey, Project, Tenant
+from tenants.scope import across_tenants, tenant_scope
+from tests.publishing.changing import change_key, publish_again
 from tests.tenants.making import SOMEBODY, issue, make_tenant
-from wire.documents import KeyPolicy, KeyStatus, TenantState, decode_key, decode_tenant, key_document, tenant_document
+from wire.documents import (
+    Block,
+    KeyPolicy,
+    KeyStatus,
+    TenantState,
+    decode_key,
+    decode_tenant,
+    key_document,
+    tenant_document,
+)
 from wire.keys import key_hash
-
-
-def publish_again(topic: Topic, object_id: str) -> None:
-    with transaction.atomic():
-        record(
-            "test.again", by=SOMEBODY, tenant="", target_kind="x", target_id="x", publish=[Publish(topic, object_id)]
-        )
 
 
 def test_an_issued_key_is_exactly_the_policy_that_the_gateway_reads(stores, publisher):
     tenant = make_tenant()
     until = datetime(2031, 5, 6, 7, 8, 9, 123000, tzinfo=UTC)
+    since = datetime(2026, 5, 6, 7, 8, 9, 1000, tzinfo=UTC)
     issued = issue(tenant, expires_at=until, allowed_models=["gpt-4o*", "claude-*"], denied_models=["gpt-4o-audio*"])
+    change_key(
+        issued.key,
+        not_before=since,
+        allowed_providers=["openai"],
+        denied_providers=["azure"],
+        networks=["10.0.0.0/8", "2001:db8::/32"],
+        tier="bulk",
+        rpm=60,
+        tpm=2**40,
+        concurrency=3,
+        tags={"team": "red", "app": "bot"},
+    )
     publisher.once()
     key = issued.key
     held = stores.reader("dev").get(key_document(key_hash(issued.text, settings.SPENDOPS.pepper)))
@@ -45,7 +63,17 @@ def test_an_issued_key_is_exactly_the_policy_that_the_gateway_reads(stores, publ
         expires=int(until.timestamp() * 1000),
         allowed_models=("gpt-4o*", "claude-*"),
         denied_models=("gpt-4o-audio*",),
+        not_before=int(since.timestamp() * 1000),
+        allowed_providers=("openai",),
+        denied_providers=("azure",),
+        networks=("10.0.0.0/8", "2001:db8::/32"),
+        tier="bulk",
+        rpm=60,
+        tpm=2**40,
+        concurrency=3,
+        tags={"app": "bot", "team": "red"},
     )
+    assert b'{"app":"bot","team":"red"}' in held, "in an order of its own, whatever SQL's is"
 
 
 def test_a_key_is_published_into_its_own_environment_only(stores, publisher):
@@ -71,6 +99,75 @@ def test_a_tenant_that_is_not_active_is_suspended_at_the_gateway(stores, publish
     Tenant.objects.filter(pk=tenant.pk).update(status=status)
     publisher.once()
     assert decode_tenant(stores.documents("dev")[tenant_document(tenant.id)].body).suspended is True
+
+
+@pytest.mark.parametrize("status", [Project.Status.SUSPENDED, Project.Status.ARCHIVED])
+def test_keys_of_a_project_that_is_not_active_are_blocked_and_freed_again(stores, publisher, monkeypatch, status):
+    monkeypatch.setattr("publishing.desired.BATCH", 3)
+    tenant = make_tenant()
+    keys = [issue(tenant, f"key {number}", env="dev" if number % 2 else "prod").key for number in range(7)]
+    with tenant_scope(tenant.id):
+        elsewhere = Project.objects.create(tenant=tenant, name="Elsewhere")
+    other = issue_key(tenant=tenant, project=elsewhere, name="other", env="dev", by=SOMEBODY).key
+    publisher.once()
+    change_project(keys[0].project_id, status)
+    publisher.once()
+
+    def blocks() -> list[Block | None]:
+        return [decode_key(stores.documents(key.env)[key_document(key.hash)].body).block for key in [*keys, other]]
+
+    message = f"This API key's project is {status.value}. Ask its administrator."
+    assert blocks() == [Block(reason="project_suspended", message=message)] * 7 + [None]
+    assert OutboxRow.objects.count() == 0
+    change_project(keys[0].project_id, Project.Status.ACTIVE)
+    publisher.once()
+    assert blocks() == [None] * 8
+
+
+def change_project(project_id: str, status: Project.Status) -> None:
+    Project._base_manager.filter(pk=project_id).update(status=status)
+    publish_again(Topic.PROJECT, project_id, urgent=status is not Project.Status.ACTIVE)
+
+
+def test_a_revocation_does_not_wait_for_the_keys_of_a_project(stores, publisher, monkeypatch):
+    monkeypatch.setattr("publishing.desired.BATCH", 2)
+    tenant = make_tenant()
+    keys = [issue(tenant, f"key {number}").key for number in range(9)]
+    publisher.once()
+    change_project(keys[0].project_id, Project.Status.SUSPENDED)
+    settle()
+    revoke_key(key=keys[8], by=SOMEBODY)
+    settle()
+    last = KvEntry.objects.get(key=key_document(keys[8].hash))
+    assert decode_key(bytes(last.body)).status is KeyStatus.REVOKED
+    assert OutboxRow.objects.filter(topic=Topic.PROJECT).exists(), "the project goes on afterwards"
+
+
+def test_a_key_that_cannot_be_rendered_does_not_hold_up_its_project(stores, publisher):
+    tenant = make_tenant()
+    broken, sound = issue(tenant).key, issue(tenant).key
+    publisher.once()
+    ApiKey._base_manager.filter(pk=broken.pk).update(status="nonsense")
+    change_project(sound.project_id, Project.Status.SUSPENDED)
+    publisher.once()
+    assert decode_key(stores.documents("dev")[key_document(sound.hash)].body).block is not None
+    row = OutboxRow.objects.get()
+    assert (row.topic, row.object_id, row.attempts, row.urgent) == ("key", broken.id, 1, True)
+
+
+@pytest.mark.parametrize("topic", [Topic.KEY, Topic.TENANT])
+def test_many_objects_take_no_more_queries_than_few(stores, publisher, django_assert_max_num_queries, topic):
+    tenants = [make_tenant(f"Tenant {number}") for number in range(30)]
+    ids = [issue(tenant).key.id for tenant in tenants] if topic is Topic.KEY else [tenant.id for tenant in tenants]
+    with across_tenants("objects of several tenants"):
+        for some in (ids[:2], ids):
+            with django_assert_max_num_queries(2):
+                assert set(render(topic, some, environments=["dev", "prod"])) == set(some)
+    OutboxRow.objects.all().delete()
+    for each in ids:
+        publish_again(topic, each)
+    with django_assert_max_num_queries(25):
+        assert settle() == 30
 
 
 def test_revoking_reaches_the_store_with_the_next_pass(stores, publisher):

@@ -8,15 +8,24 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.conf import settings
 from django.db import close_old_connections, connection, transaction
+from django.db.models import F
+from django.utils import timezone
 
 from changes.models import OutboxRow
 from changes.record import Publish, Topic, record
-from publishing.models import KvEntry
+from publishing import drain
+from publishing.desired import settle
+from publishing.models import KvEntry, Republish
+from publishing.namespace import Namespace
+from publishing.publisher import Publisher
+from publishing.republish import start_republish
 from publishing.wake import NotifyWaker
 from tenants.actions.keys import disable_key, enable_key, revoke_key
 from tenants.models import ApiKey
 from tenants.scope import across_tenants
+from tests.publishing.changing import change_key, publish_again, revs
 from tests.tenants.making import SOMEBODY, issue, make_tenant
 from wire.documents import KeyStatus, decode_key, key_document
 
@@ -80,6 +89,82 @@ def test_two_publishers_and_several_writers_end_at_what_sql_says(stores):
     assert list(living.values()).count(KeyStatus.REVOKED) == 3
     assert went_back == []
     assert all(entry.published_rev == entry.rev for entry in KvEntry.objects.all())
+
+
+def test_running_publishers_with_two_stores_republish_and_a_project_end_at_what_sql_says(stores, caplog):
+    """All that writes the same rows at once: settling, raising, seeding, and threads that claim and mark."""
+    stores.name({"dev": [stores.of("dev"), stores.embedded("dev", "second")]})
+    tenant = make_tenant()
+    keys = [issue(tenant, f"key {number}").key for number in range(8)]
+    stop = threading.Event()
+
+    def edit(mine: list[ApiKey]) -> None:
+        for round_ in range(8):
+            for key in mine:
+                disable_key(key=key, by=SOMEBODY)
+                change_key(key, rpm=round_)
+                enable_key(key=key, by=SOMEBODY)
+        revoke_key(key=mine[0], by=SOMEBODY)
+
+    def everything_anew() -> None:
+        for _ in range(3):
+            start_republish(env="dev", by=SOMEBODY)
+            publish_again(Topic.PROJECT, keys[0].project_id, urgent=True)
+            until(lambda: not Republish.objects.filter(status="running").exists(), 60)
+
+    with ThreadPoolExecutor(8) as pool, caplog.at_level("ERROR"):
+        running = [pool.submit(Publisher.of_settings().run, stop) for _ in range(2)]
+        try:
+            work = [pool.submit(on_its_own_connection, lambda n=n: edit(keys[n::2])) for n in range(2)]
+            work.append(pool.submit(on_its_own_connection, everything_anew))
+            for each in work:
+                each.result(timeout=90)
+            behind = KvEntry.objects.filter(published_rev__lt=F("rev"))
+            due = OutboxRow.objects.filter(due_at__lte=timezone.now())
+            until(lambda: not due.exists() and not behind.exists(), 30)
+        finally:
+            stop.set()
+        for each in running:
+            each.result(timeout=30)
+    assert caplog.text == "", "no deadlock, nothing was tried in vain"
+    with across_tenants("all keys are compared"):
+        living = {key_document(key.hash): (key.status, key.rpm) for key in ApiKey.objects.all()}
+    for store in settings.SPENDOPS.stores["dev"]:
+        held = stores.documents("dev", "key:", store=store)
+        found = {name: decode_key(each.body) for name, each in held.items()}
+        assert {name: (policy.status, policy.rpm) for name, policy in found.items()} == living
+    assert revs("embedded") == revs("second")
+
+
+def test_of_many_who_claim_at_once_each_entry_is_claimed_by_one(stores):
+    tenant = make_tenant()
+    for number in range(30):
+        issue(tenant, f"key {number}")
+    while settle():
+        pass
+    KvEntry.objects.filter(env="dev", key__startswith="key:").update(urgent=True)
+    barrier = threading.Barrier(4)
+    claimed: list[int] = []
+
+    def claim() -> None:
+        namespace = Namespace(stores.of("dev"))
+        namespace.batch = 3
+        barrier.wait(timeout=10)
+        for _ in range(12):
+            claimed.extend(entry.pk for entry in drain._claim(namespace))
+
+    with ThreadPoolExecutor(4) as pool:
+        for each in [pool.submit(on_its_own_connection, claim) for _ in range(4)]:
+            each.result(timeout=30)
+    assert len(claimed) == 31
+    assert len(set(claimed)) == 31
+
+
+def until(true: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.02)
 
 
 def test_a_commit_wakes_the_publisher(stores):

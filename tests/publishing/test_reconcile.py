@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from urllib.parse import quote
 
+import httpx
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -72,6 +75,11 @@ def repaired(place: Place, publisher, **how) -> Reconciliation:
     others = {key: entry.body for key, entry in place.documents().items() if key in OTHERS}
     assert others == OTHERS, "what is not ours was touched"
     return row
+
+
+def strangers(count: int, begins: int = 0) -> list[str]:
+    """Keys that SQL has never heard of."""
+    return [key_document(f"{number:064x}") for number in range(begins, begins + count)]
 
 
 def says_what_sql_says(place: Place) -> None:
@@ -200,9 +208,7 @@ def test_a_dry_run_writes_nothing(published, keys, publisher):
 
 
 def test_mass_deletion_waits_for_the_code_of_exactly_these_differences(published, publisher, keys):
-    strangers = [key_document(f"{number:064x}") for number in range(25)]
-    for stranger in strangers:
-        published.put(stranger, 2, b"{}")
+    published.put_all(strangers(25), 2, b"{}")
     row = run(published)
     assert (row.status, row.foreign) == ("held", 25)
     assert "25 of the store's 31 documents would be deleted" in row.error
@@ -219,8 +225,7 @@ def test_mass_deletion_waits_for_the_code_of_exactly_these_differences(published
 
 
 def test_a_held_repair_is_confirmed_on_the_page_and_then_done(published, publisher, keys):
-    for number in range(25):
-        published.put(key_document(f"{number:064x}"), 2, b"{}")
+    published.put_all(strangers(25), 2, b"{}")
     row = run(published)
     reconcile_stores()
     assert AuditEvent.objects.filter(kind="kv_namespace.held").count() == 1, "the same again is not told again"
@@ -240,15 +245,35 @@ def test_a_held_repair_is_confirmed_on_the_page_and_then_done(published, publish
 
 def test_a_confirmation_fits_nothing_that_comes_later(published, publisher, keys):
     for begins in (0, 1000):
-        for number in range(25):
-            published.put(key_document(f"{begins + number:064x}"), 2, b"{}")
+        published.put_all(strangers(25, begins), 2, b"{}")
         row = run(published)
         assert row.status == "held"
         confirm_reconciliation(reconciliation=row, by=SOMEBODY)
-        published.put(key_document(f"{begins + 100:064x}"), 2, b"{}")
+        published.put(strangers(1, begins + 100)[0], 2, b"{}")
         repair_confirmed()
         assert publisher.once().published == 0, "the differences are other ones by now"
         repaired(published, publisher, confirm=Reconciliation.objects.latest("id").confirmation)
+
+
+def test_a_confirmation_waits_while_the_store_is_away(stores, publisher, keys):
+    publisher.once()
+    place = Place(stores.of("dev"))
+    place.put_all(strangers(25), 2, b"{}")
+    row = run(place)
+    confirm_reconciliation(reconciliation=row, by=SOMEBODY)
+
+    def away(kv):
+        kv.close()
+        raise StoreUnavailableError("away")
+
+    stores.opening = away
+    for _ in range(3):
+        repair_confirmed()
+    assert Reconciliation.objects.filter(status="failed").count() == 1, "it is not asked all the time"
+    stores.opening = lambda kv: kv
+    with time_machine.travel(timezone.now() + timedelta(minutes=6)):
+        repair_confirmed()
+    assert Reconciliation.objects.latest("id").status == "repaired"
 
 
 def test_an_empty_sql_never_empties_a_store(published, publisher):
@@ -301,11 +326,8 @@ def test_sql_that_was_set_back_is_not_put_in_the_place_of_newer_documents(publis
 
 
 def test_an_emptied_store_is_filled_again(published, publisher, keys):
-    for key in (*keys, "meta:env"):
+    for key in published.documents().keys() - OTHERS.keys():
         published.remove(key)
-    for key in list(published.documents()):
-        if key.startswith(("tenant:", "pricing:")):
-            published.remove(key)
     row = run(published)
     assert (row.status, row.absent) == ("repaired", 6)
     publisher.close()  # a publisher trusts what it saw of a far store for a minute
@@ -429,8 +451,7 @@ def test_the_command_says_what_differs(stores, publisher, keys, capsys):
 def test_the_command_fails_when_something_is_held(stores, publisher, keys, capsys):
     publisher.once()
     place = Place(stores.of("dev"))
-    for number in range(25):
-        place.put(key_document(f"{number:064x}"), 2, b"{}")
+    place.put_all(strangers(25), 2, b"{}")
     with pytest.raises(CommandError, match="Not every store"):
         call_command("reconcile", "--env", "dev", "--json")
     code = json.loads(capsys.readouterr().out)["confirmation"]
@@ -461,3 +482,27 @@ def test_a_store_ahead_in_one_place_keeps_the_revs_of_all_places_alike(stores, p
 def test_kinds_of_stores_are_all_tried():
     """The fixture `place` knows every kind that the configuration can name."""
     assert set(Kind) == {Kind.EMBEDDED, Kind.REDIS, Kind.CLOUDFLARE}
+
+
+def test_a_document_that_somebody_put_at_cloudflare_by_hand_is_replaced_or_deleted(stores, keys, cloudflare, publisher):
+    """What their dashboard writes has none of our metadata."""
+    stores.name({"dev": [stores.cloudflare("dev", cloudflare)]})
+    place = Place(stores.of("dev"))
+    far = stores.publisher()
+    far.once()
+    place.let_listing_settle()
+    stranger = strangers(1)[0]
+    for key in (keys[0], stranger):
+        httpx.put(
+            f"{place.store.address}/values/{quote(key, safe='')}",
+            content=b'{"by":"hand"}',
+            headers={"authorization": f"Bearer {cloudflare.token}"},
+            timeout=10,
+        ).raise_for_status()
+    row = run(place)
+    assert (row.status, row.different, row.foreign) == ("repaired", 1, 1)
+    far.once()
+    far.close()
+    held = place.documents()
+    assert decode_key(held[keys[0]].body).status is KeyStatus.ACTIVE
+    assert stranger not in held

@@ -37,6 +37,26 @@ def test_a_tenant_is_created():
     assert Tenant.objects.get(name="Other").id in printed
 
 
+def test_a_tenant_is_created_with_all_its_settings():
+    run(
+        "create_tenant",
+        "Big",
+        "--billing-day",
+        "15",
+        "--tag",
+        "region=emea",
+        "--keys-most",
+        "9",
+        "--projects-most",
+        "3",
+    )
+    tenant = Tenant.objects.get(name="Big")
+    assert (tenant.billing_day, tenant.tags, tenant.keys_most, tenant.projects_most) == (15, {"region": "emea"}, 9, 3)
+    for wrong, said in ((("--billing-day", "31"), "1 to 28"), (("--tag", "region"), "is no tag")):
+        with pytest.raises(CommandError, match=said):
+            run("create_tenant", "Other", *wrong)
+
+
 def test_a_refusal_is_an_error_with_its_sentence():
     make_tenant("Acme")
     with pytest.raises(CommandError, match="already: choose another name"):

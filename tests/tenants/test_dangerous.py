@@ -59,10 +59,10 @@ PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "tenants:member_remove": lambda ids: {},
     "tenants:invitation_revoke": lambda ids: {},
     "tenants:audit_export": lambda ids: {"format": "csv"},
-    "tenants:take_over": lambda ids: (
+    "tenants:key_take_over": lambda ids: (
         {"text": f"name,sha256\nOld,{'ab' * 32}", "env": "dev", "step": "take"} | {"project": ids["project_id"]}
     ),
-    "tenants:leaks_revoke": lambda ids: {
+    "tenants:key_leaks_revoke": lambda ids: {
         "found": sealed([ids["key_id"]], tenant=Tenant(pk=ids["tenant_id"])),
         "number": "1",
     },
@@ -70,8 +70,8 @@ PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "tenants:project_resume": lambda ids: {},
     "tenants:project_archive": lambda ids: {"archive-name": "Default", "archive-reason": "It is over."},
     "tenants:project_bring_back": lambda ids: {},
-    "tenants:tenant_new": lambda ids: {"name": "New", "time_zone": "UTC", "currency": "EUR"},
-    "tenants:tenant_edit": lambda ids: {"name": "Other", "time_zone": "UTC", "currency": "EUR"},
+    "tenants:tenant_new": lambda ids: {"name": "New", "time_zone": "UTC", "currency": "EUR", "billing_day": "1"},
+    "tenants:tenant_edit": lambda ids: {"name": "Other", "time_zone": "UTC", "currency": "EUR", "billing_day": "1"},
     "tenants:tenant_suspend": lambda ids: {"name": "Ours", "reason": "Unpaid."},
     "tenants:tenant_resume": lambda ids: {},
     "tenants:tenant_archive": lambda ids: {"name": "Ours", "reason": "It has left."},

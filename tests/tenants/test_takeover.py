@@ -193,6 +193,7 @@ def make_project_archived(tenant: Tenant) -> str:
         ("", "no key in this list"),
         ("name,sha256\n", "no key in this list"),
         ("One,abc\n", "first line names the columns"),
+        ("name,sha256,name\nOne,x,y\n", "each once"),
         ("name,sha256,colour\nOne,x,red\n", "no column 'colour'"),
         ("name,sha256\nOne,x,y,z\n", "It has 4 fields"),
         ('name,sha256\n"One,x\n', "cannot be read as CSV"),

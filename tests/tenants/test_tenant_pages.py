@@ -47,7 +47,7 @@ def test_a_strangers_project_is_not_there(admin_client, their_key):
 
 
 def test_settings_are_changed(admin_client):
-    form = {"name": "Acme Ltd", "time_zone": "Asia/Kolkata", "currency": "INR"}
+    form = {"name": "Acme Ltd", "time_zone": "Asia/Kolkata", "currency": "INR", "billing_day": "1"}
     page = admin_client.post("/settings", form, follow=True)
     assert "The settings are saved." in text(page)
     tenant = Tenant.objects.get(pk=admin_client.tenant.pk)
@@ -65,7 +65,7 @@ def test_settings_are_changed(admin_client):
 )
 def test_settings_that_cannot_be_are_said_at_their_field(admin_client, field, value, said):
     make_tenant("Strangers Ltd")
-    form = {"name": "Acme Ltd", "time_zone": "UTC", "currency": "USD"} | {field: value}
+    form = {"name": "Acme Ltd", "time_zone": "UTC", "currency": "USD", "billing_day": "1"} | {field: value}
     answer = admin_client.post("/settings", form)
     assert list(answer.context["form"].errors) == [field]
     assert said in text(answer)

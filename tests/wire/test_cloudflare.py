@@ -140,6 +140,12 @@ def test_pages_smaller_than_cloudflares_smallest_join_without_a_gap(kv):
     assert kv.list("nothing:") == ([], "")
 
 
+def test_a_cursor_that_is_too_old_asks_for_a_new_listing(behind, proxy):
+    proxy.plan(answering(400, b'{"success":false,"errors":[{"code":10026,"message":"cursor expired"}]}'))
+    with pytest.raises(StoreUnavailableError, match=r"begun anew\. Cloudflare answered 400: cursor expired"):
+        behind.list("key:", after="0 old")
+
+
 def test_what_somebody_else_wrote_shows_in_the_digest(cloudflare, kv):
     kv.write([Write("key:a", 1, b"ours")])
     others_write(cloudflare, "key:a", b"theirs")
@@ -186,7 +192,9 @@ def test_limits_are_known_before_anything_is_sent(cloudflare, kv):
         with pytest.raises(DocumentRefusedError):
             kv.write([Write("key:fine", 1, b"x"), bad])
     with pytest.raises(DocumentRefusedError, match=r"514 bytes; Cloudflare takes 512"):
-        kv.get("é" * 257)
+        kv.add("é" * 257, b"x")
+    assert kv.get("é" * 257) is None  # there can be nothing
+    assert kv.get_many(["..", "é" * 257]) == {}
     assert cloudflare.calls() == before
     assert kv.get("key:fine") is None
 

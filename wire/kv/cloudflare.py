@@ -10,7 +10,7 @@ import base64
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock
 from typing import Any
 from urllib.parse import quote
@@ -43,6 +43,9 @@ SHORTEST_LIFE = 60  # seconds
 # 1,200 calls in five minutes; the one after that blocks the whole account for as long. The dashboard and other
 # programs of the same account count too, so not all of them are ours.
 CALLS_MOST, CALLS_SECONDS = 1_100, 300.0
+
+# A call of that many bytes takes seconds, after which servers like to close its connection: nothing else is sent on it.
+LARGE = 2**18
 
 TIMEOUT = httpx.Timeout(connect=5.0, write=30.0, read=60.0, pool=5.0)  # ten thousand pairs take their time
 
@@ -80,7 +83,8 @@ class CloudflareKV:
         )
 
     def get(self, key: str) -> bytes | None:
-        _check_key(key)
+        if _no_key(key):
+            return None
         response = self._call("GET", f"/values/{_encoded(key)}", absent_is_fine=True)
         return None if response is None else response.content
 
@@ -90,11 +94,10 @@ class CloudflareKV:
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
         """The entries of many keys, a hundred a call; absent ones are left out."""
-        for key in keys:
-            _check_key(key)
+        asked = [key for key in keys if not _no_key(key)]
         found: dict[str, Entry] = {}
-        for start in range(0, len(keys), READ_MOST):
-            found |= self._read_bulk(list(keys[start : start + READ_MOST]))
+        for start in range(0, len(asked), READ_MOST):
+            found |= self._read_bulk(asked[start : start + READ_MOST])
         return found
 
     def write(self, writes: Sequence[Write]) -> list[Outcome]:
@@ -106,9 +109,9 @@ class CloudflareKV:
         for write in writes:
             _check(write)
         newest, outcomes = _newest(writes)
-        for body in _in_bulks([_pair(write) for write in newest if write.body is not None]):
+        for body in _in_bulks(_pair(write) for write in newest if write.body is not None):
             self._bulk("PUT", "/bulk", body)
-        for body in _in_bulks([msgspec.json.encode(write.key) for write in newest if write.body is None]):
+        for body in _in_bulks(msgspec.json.encode(write.key) for write in newest if write.body is None):
             self._bulk("POST", "/bulk/delete", body)
         return outcomes
 
@@ -131,12 +134,14 @@ class CloudflareKV:
         given = int(given_text or 0)
         limit = min(max(given + most, LIST_FEWEST), LIST_MOST)
         asked = {"prefix": prefix, "limit": str(limit)} | ({"cursor": cursor} if cursor else {})
-        answer = self._answer("GET", "/keys", params=asked)
         try:
+            answer = self._answer("GET", "/keys", params=asked)
             entries = [_listed(each) for each in answer["result"]]
             following = str(_object(answer.get("result_info")).get("cursor") or "")
         except (KeyError, TypeError) as error:
             raise StoreUnavailableError("Cloudflare's listing could not be understood.") from error
+        except DocumentRefusedError as error:  # a cursor that is too old, perhaps
+            raise StoreUnavailableError(f"The listing has to be begun anew. {error}") from error
         last = given + most
         if last < len(entries):
             return Page(entries[given:last], f"{last} {cursor}")
@@ -145,12 +150,12 @@ class CloudflareKV:
     def close(self) -> None:
         self._http.close()
 
-    def _read_bulk(self, keys: list[str]) -> dict[str, Entry]:
+    def _read_bulk(self, keys: Sequence[str]) -> dict[str, Entry]:
         try:
-            result = self._result("POST", "/bulk/get", {"keys": keys, "type": "text", "withMetadata": True})
-        except DocumentRefusedError:
+            result = self._result("POST", "/bulk/get", {"keys": tuple(keys), "type": "text", "withMetadata": True})
+        except DocumentRefusedError as error:
             if len(keys) == 1:
-                raise
+                raise StoreUnavailableError(f"Cloudflare does not hand out {keys[0]}.") from error
             half = len(keys) // 2  # together they are larger than one answer may be
             return self._read_bulk(keys[:half]) | self._read_bulk(keys[half:])
         held = _object(_object(result).get("values"))
@@ -204,7 +209,9 @@ class CloudflareKV:
     ) -> httpx.Response | None:
         """One call, never repeated here. None when a key is absent and that is an answer."""
         self._pace.take()
-        headers = {"content-type": "application/json"} if content is not None else None
+        headers = {"content-type": "application/json"} if content is not None else {}
+        if content is not None and len(content) > LARGE:
+            headers["connection"] = "close"
         try:
             response = self._http.request(method, path, params=params, content=content, headers=headers)
         except httpx.TimeoutException as error:
@@ -239,13 +246,16 @@ def _check(write: Write) -> None:
 
 
 def _check_key(key: str) -> None:
+    if why := _no_key(key):
+        raise DocumentRefusedError(why)
+
+
+def _no_key(key: str) -> str:
+    """Why Cloudflare can have nothing under a key; "" when it can."""
     size = len(key.encode(errors="replace"))
     if size > KEY_LONGEST:
-        raise DocumentRefusedError(
-            f"The key {key[:80]}… has {size} bytes; Cloudflare takes {KEY_LONGEST} bytes at most."
-        )
-    if key in ("", ".", ".."):
-        raise DocumentRefusedError(f"{key!r} cannot be a key at Cloudflare.")
+        return f"The key {key[:80]}… has {size} bytes; Cloudflare takes {KEY_LONGEST} bytes at most."
+    return f"{key!r} cannot be a key at Cloudflare." if key in ("", ".", "..") else ""
 
 
 def _newest(writes: Sequence[Write]) -> tuple[list[Write], list[Outcome]]:
@@ -277,7 +287,7 @@ def _pair(write: Write) -> bytes:
     return msgspec.json.encode(pair)
 
 
-def _in_bulks(elements: Sequence[bytes]) -> Iterator[bytes]:
+def _in_bulks(elements: Iterable[bytes]) -> Iterator[bytes]:
     """JSON lists of elements, as few as the limits of one call allow."""
     part: list[bytes] = []
     size = 0
