@@ -18,6 +18,7 @@ register(
         "model.described": "{actor} described the model {target}",
         "prices.approved": "{actor} approved change set {after[change_set]}: price book {target}",
         "prices.by_hand": "{actor} {after[what]} a price by hand: price book {target}",
+        "prices.cross_checked": "{actor} compared price book {target} with {after[table]}: {after[disagreeing]} differ",
         "prices.proposed": "{actor} found {after[waiting]} changes that wait for a person: change set {target}",
         "prices.rejected": "{actor} rejected change set {target}",
         "prices.synced": "{actor} brought prices up to date: price book {target}, {after[changed]} changed",

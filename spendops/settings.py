@@ -183,6 +183,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(_broker_folder / "beat-schedule")
 CELERY_TIMEZONE = "UTC"
 RATES_URL = env.text("SPENDOPS_RATES_URL")  # "" for the ECB's own feed, "off" for none
+PRICE_FILE = env.path("SPENDOPS_PRICE_FILE", "") if env.text("SPENDOPS_PRICE_FILE") else None
 PRICE_BAND_PERCENT = env.number("SPENDOPS_PRICE_BAND_PERCENT", 10, least=0, most=1000)
 PRICE_CHANGES_MOST = env.number("SPENDOPS_PRICE_CHANGES_MOST", 200, least=0, most=1_000_000)
 BUDGET_TICK_SECONDS = env.number("SPENDOPS_BUDGET_TICK_SECONDS", 5, least=1, most=3600)
