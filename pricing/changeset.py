@@ -145,9 +145,9 @@ def _price_changes(
 def _gone(catalogue: Catalogue, held: Mapping[Key, ModelPrices], hands: Sequence[Hand]) -> Iterable[Change]:
     listed = {(provider.id, model.id) for provider in catalogue.providers for model in provider.models}
     by_hand = {(hand.provider, hand.model) for hand in hands}
-    for key, before in held.items():
+    for key in sorted(held):
         if key not in listed and key not in by_hand:
-            yield Change(GONE, *key, before, None, reason=f"{catalogue.source} lists it no more")
+            yield Change(GONE, *key, held[key], None, reason=f"{catalogue.source} lists it no more")
 
 
 def _rule_changes(

@@ -98,7 +98,7 @@ def largest_move(before: ModelPrices, after: ModelPrices, day: date) -> Move | N
 def _moves(before: Mapping[str, Price], after: Mapping[str, Price]) -> Iterator[Move]:
     if before == after:
         return
-    for unit in before.keys() | after.keys():
+    for unit in sorted(before.keys() | after.keys()):
         old, new = price_for(unit, before), price_for(unit, after)
         if old is None and unit in OPTIONAL:
             old = unit, 0  # it cost nothing so far, and was not missed
@@ -107,7 +107,7 @@ def _moves(before: Mapping[str, Price], after: Mapping[str, Price]) -> Iterator[
         if new is None:
             yield Move(unit, _at(old[1], 0), 0 if unit in OPTIONAL else None)
             continue
-        for tokens in {0, *_tier_starts(old[1]), *_tier_starts(new[1])}:
+        for tokens in sorted({0, *_tier_starts(old[1]), *_tier_starts(new[1])}):
             was, becomes = _at(old[1], tokens + 1), _at(new[1], tokens + 1)
             if was != becomes:
                 yield Move(unit, was, becomes)

@@ -9,7 +9,9 @@ import pytest
 from django.db import transaction
 
 from changes.actor import Actor
+from pricing.actions.changes import approve_sync
 from pricing.actions.sync import Synced, sync_prices
+from pricing.models import PriceBook as Published
 from pricing.render import pricing_blob
 from pricing.sources.base import Catalogue
 from pricing.sources.genai_prices import GenaiPrices
@@ -33,6 +35,14 @@ class Given:
         if isinstance(self._catalogue, Exception):
             raise self._catalogue
         return self._catalogue
+
+
+def sync_and_approve(given: Catalogue) -> Published:
+    """A sync whose large changes a person then approves; the price book that holds."""
+    synced = sync_prices(Given(given), by=SYNC)
+    if synced.waiting is None:
+        return synced.book
+    return approve_sync(sync=synced.waiting, digest=synced.waiting.digest, by=SYNC)
 
 
 @pytest.fixture(scope="session")

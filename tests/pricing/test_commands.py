@@ -54,15 +54,28 @@ def test_it_prints_one_line_of_json(source):
     assert json.loads(run("--json"))["changed"] is False
 
 
-def test_it_says_what_was_wrong_with_a_source(source):
+def test_what_waits_can_be_accepted_by_its_digest(source):
     source(acme())
     run()
     source(acme(5))
-    with pytest.raises(CommandError, match=r"75 % fewer.*--accept-fewer"):
-        run()
+    said = run()
+    assert "nothing changed" in said
+    assert "waits for a person: acme/model-10: given lists it no more, and 15 more." in said
+    told = json.loads(run("--json"))
     assert current_version() == 1
-    run("--accept-fewer")
+    with pytest.raises(CommandError, match="not the changes that wait"):
+        run("--accept", "0" * 64)
+    assert f"--accept {told['waiting']['digest']}" in said
+    assert json.loads(run("--accept", told["waiting"]["digest"], "--json"))["models"] == 5
     assert current_version() == 2
+    with pytest.raises(CommandError, match="No change set waits"):
+        run("--accept", told["waiting"]["digest"])
+
+
+def test_a_broken_source_is_told(source):
+    source(base.SourceError("The list is torn."))
+    with pytest.raises(CommandError, match=r"The list is torn\."):
+        run()
 
 
 def test_the_scheduled_job_syncs_as_itself(source):

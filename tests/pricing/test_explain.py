@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 
 import pytest
 
-from pricing.actions.sync import sync_prices
 from pricing.explain import NotExplainedError, explain
 from pricing.render import pricing_blob
 from tests.pricing.catalogues import PAGE, acme, catalogue, listed, provider
-from tests.pricing.conftest import COST_CASES, SYNC, Given
+from tests.pricing.conftest import COST_CASES, sync_and_approve
 from wire.cost import cost_of
 from wire.prices import PriceBook, PriceVariant, Tiered, context_of
 
@@ -25,7 +24,7 @@ def ms(at: datetime) -> int:
 
 
 def sync(given):
-    return sync_prices(Given(given), by=SYNC).book
+    return sync_and_approve(given)
 
 
 def test_an_explanation_says_what_where_from_and_since_when():
@@ -52,8 +51,18 @@ def test_an_old_price_still_explains_an_old_cost():
     sync(acme())
     sync(acme(output=700_000))
     sync(acme(19, output=1))
-    asked = {"provider": "acme", "model_priced": "small", "ts_ms": ms(NOON), "units": {"output": 10}}
-    assert [explain(**asked, price_version=version).total for version in (1, 2, 3)] == [6_000_000, 7_000_000, 10]
+    asked = {"provider": "acme", "model_priced": "small", "units": {"output": 10}}
+    totals = [explain(**asked, ts_ms=ms(datetime.now(UTC)), price_version=version).total for version in (1, 2, 3)]
+    assert totals == [6_000_000, 7_000_000, 10]
+
+
+def test_an_event_of_before_a_change_gets_the_price_of_its_day_from_every_later_book():
+    sync(acme())
+    changed_on = sync(acme(output=700_000)).created_at
+    asked = {"provider": "acme", "model_priced": "small", "units": {"output": 10}, "price_version": 2}
+    midnight = datetime.combine(changed_on.date(), time(), UTC)
+    assert explain(**asked, ts_ms=ms(midnight) - 1).total == 6_000_000
+    assert explain(**asked, ts_ms=ms(midnight)).total == 7_000_000
 
 
 def test_a_model_that_is_gone_is_still_explained():

@@ -28,12 +28,12 @@ def somebody_waits() -> bool:
 @pytest.mark.parametrize("had", [0, 1])
 def test_the_second_of_two_syncs_is_refused_and_writes_nothing(had):
     for _ in range(had):
-        sync_prices(Given(acme(output=1)), by=SYNC)
+        sync_prices(Given(acme(output=600_001)), by=SYNC)
     outcome = []
 
     def second() -> None:
         try:
-            outcome.append(sync_prices(Given(acme(output=3)), by=SYNC))
+            outcome.append(sync_prices(Given(acme(output=600_003)), by=SYNC))
         except SyncRefusedError as error:
             outcome.append(error)
         finally:
@@ -41,7 +41,7 @@ def test_the_second_of_two_syncs_is_refused_and_writes_nothing(had):
 
     thread = threading.Thread(target=second)
     with transaction.atomic():
-        sync_prices(Given(acme(output=2)), by=SYNC)
+        sync_prices(Given(acme(output=600_002)), by=SYNC)
         thread.start()
         deadline = time.monotonic() + 20
         while not somebody_waits() and time.monotonic() < deadline:
@@ -52,4 +52,4 @@ def test_the_second_of_two_syncs_is_refused_and_writes_nothing(had):
     assert "Another sync was writing" in str(refused)
     assert PriceBook.objects.count() == had + 1
     current = ModelPrice.objects.get(model__model_id="small", last_version=None)
-    assert current.decoded().periods[0].prices["output"] == 2
+    assert current.decoded().periods[-1].prices["output"] == 600_002

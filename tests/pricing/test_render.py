@@ -13,7 +13,7 @@ from pricing.models import ModelPrice
 from pricing.render import NoPricesError, pricing_blob
 from pricing.sources.base import Catalogue
 from tests.pricing.catalogues import acme
-from tests.pricing.conftest import SYNC, Given
+from tests.pricing.conftest import SYNC, Given, sync_and_approve
 from wire import documents
 from wire.money import MAX_JSON_INTEGER
 from wire.prices import PriceBook, PricingBlob
@@ -68,7 +68,7 @@ def test_no_integer_loses_digits_in_javascript(synced):
 def test_an_old_version_is_rendered_as_it_was():
     sync_prices(Given(acme()), by=SYNC)
     old = documents.encode(pricing_blob(env="dev", rev=1))
-    sync_prices(Given(acme(19, output=1)), by=SYNC)
+    sync_and_approve(acme(19, output=1))
     assert documents.encode(pricing_blob(env="dev", rev=1, version=1)) == old
     now = pricing_blob(env="dev", rev=2)
     assert (now.version, len(now.models["acme"])) == (2, 19)

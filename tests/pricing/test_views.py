@@ -8,10 +8,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from pricing.actions.sync import sync_prices
 from pricing.models import Model
 from tests.pricing.catalogues import acme
-from tests.pricing.conftest import SYNC, Given
+from tests.pricing.conftest import sync_and_approve
 
 pytestmark = pytest.mark.django_db
 
@@ -106,7 +105,7 @@ def test_an_unknown_model_is_not_found(admin_client, synced):
 
 def test_history_keeps_old_prices_and_models_that_are_gone(admin_client):
     for given in (acme(20), acme(19, output=700_000)):
-        sync_prices(Given(given), by=SYNC)
+        sync_and_approve(given)
     page = text(admin_client.get("/pricing/acme/small"))
     assert "from 2 on" in page
     assert "1 to 1" in page

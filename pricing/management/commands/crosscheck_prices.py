@@ -57,8 +57,8 @@ def _line(each: Disagreement) -> str:
     )
     apart = "from nothing" if each.basis_points is None else _percent(each.basis_points)
     return (
-        f"{each.provider}/{each.model} {each.unit}{where}: ours {usd_exact(each.ours)}, theirs {usd_exact(each.theirs)} "
-        f"({apart}, as {each.name})"
+        f"{each.provider}/{each.model} {each.unit}{where}: ours {usd_exact(each.ours)}, theirs {usd_exact(each.theirs)}"
+        f" ({apart}, as {each.name})"
     )
 
 
