@@ -25,6 +25,7 @@ class Topic(StrEnum):
     TENANT = "tenant"
     PROJECT = "project"  # all keys of the project
     PRICING = "pricing"
+    OVERRIDES = "overrides"  # of a tenant, by its id
 
 
 class Publish(NamedTuple):

@@ -31,6 +31,7 @@ from gateway.pricebook import Prices
 from gateway.receipts import receipt
 from gateway.refusals import Refusals, send_error
 from gateway.rules import Refusal
+from gateway.tenantprices import TenantPrices
 from gateway.upstream import Upstream
 from wire.events import Denied
 from wire.queues.base import DENIALS, USAGE
@@ -52,9 +53,10 @@ class Gateway:
         shared = settings.shared
         self._policies = Policies()
         self._prices = Prices()
+        tenant_prices = TenantPrices()
         self._mirror = Mirror(
             lambda: shared.open_kv(settings.env),
-            (self._policies, self._prices),
+            (self._policies, self._prices, tenant_prices),
             env=settings.env,
             limit=settings.kv_stale,
             copy=LastKnown(settings.last_known, settings.env),
@@ -73,7 +75,14 @@ class Gateway:
         recorder = Recorder(self._outbox, self._missing, self._metrics, env=settings.env)
         self._calls = Calls(
             self._auth,
-            Admission(settings, mirror=self._mirror, prices=self._prices, outbox=self._outbox, limiter=limiter),
+            Admission(
+                settings,
+                mirror=self._mirror,
+                prices=self._prices,
+                tenant_prices=tenant_prices,
+                outbox=self._outbox,
+                limiter=limiter,
+            ),
             Forwarder(self._upstream, recorder, limiter, settings.timeouts),
             self._refusals,
         )

@@ -60,14 +60,25 @@ def returned_headers(upstream: CIMultiDictProxy[str]) -> Headers:
 
 
 def receipt(
-    *, request_id: str, event_id: str = "", cost: str | None = None, warnings: Iterable[str] = (), sandbox: bool = False
+    *,
+    request_id: str,
+    event_id: str = "",
+    cost: str | None = None,
+    charge: str | None = None,
+    warnings: Iterable[str] = (),
+    sandbox: bool = False,
 ) -> Headers:
-    """The receipt: which event to look for, what the call cost (USD) where that is known in time, what was left out."""
+    """The receipt: which event to look for, what the call cost (USD) where that is known in time, what was left out.
+
+    What is charged is named only where it differs from the cost.
+    """
     headers = [(b"x-request-id", request_id.encode())]
     if event_id:
         headers.append((b"x-spendops-event", event_id.encode()))
     if cost is not None:
         headers.append((b"x-spendops-cost", cost.encode()))
+    if charge is not None and charge != cost:
+        headers.append((b"x-spendops-charge", charge.encode()))
     if sandbox:
         headers.append((b"x-spendops-sandbox", b"1"))
     text = "; ".join(warnings)

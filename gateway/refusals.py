@@ -104,6 +104,7 @@ async def send_error(
     retry_after: int = 0,
     limits: Iterable[tuple[bytes, bytes]] = (),
     cost: str | None = None,
+    charge: str | None = None,
     sandbox: bool = False,
     allow: str = "",
 ) -> None:
@@ -112,7 +113,7 @@ async def send_error(
     `stored`: an event is kept of it, which the caller is told the id of. `retry_after` is in milliseconds.
     """
     event_id = arrival.event_id if stored else ""
-    headers = receipt(request_id=arrival.request_id, event_id=event_id, cost=cost, sandbox=sandbox)
+    headers = receipt(request_id=arrival.request_id, event_id=event_id, cost=cost, charge=charge, sandbox=sandbox)
     headers.append((b"x-spendops-reason", code.encode()))
     headers.extend(limits)
     if status == 401:

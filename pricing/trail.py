@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from changes.trail import Noun, register
+from collections.abc import Collection
+
+from changes.trail import Names, Noun, register
+from pricing.models import Override
+
+
+def _names(ids: Collection[str]) -> Names:
+    return dict(Override.objects.filter(pk__in=ids).values_list("pk", "name"))
+
+
+def _find(text: str) -> Collection[str]:
+    return list(Override.objects.filter(name__icontains=text).values_list("pk", flat=True)[:200])
+
 
 register(
     nouns={
@@ -11,11 +23,16 @@ register(
         "model": Noun("Model"),
         "hand_price": Noun("Price by hand"),
         "exchange_rates": Noun("Exchange rates"),
+        "override": Noun("Override", _names, _find, fields=("override",)),
     },
     sentences={
         "catalogue.described": "{actor} brought {after[descriptions]} descriptions of models up to date",
         "exchange_rates.added": "{actor} added {after[rates]} exchange rates, the newest of {target}",
         "model.described": "{actor} described the model {target}",
+        "override.archived": "{actor} archived the override {target}",
+        "override.changed": "{actor} changed the override {target}",
+        "override.created": "{actor} created the override {target}",
+        "overrides.imported": "{actor} added {after[overrides]} overrides from a list",
         "prices.approved": "{actor} approved change set {after[change_set]}: price book {target}",
         "prices.by_hand": "{actor} {after[what]} a price by hand: price book {target}",
         "prices.cross_checked": "{actor} compared price book {target} with {after[table]}: {after[disagreeing]} differ",

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from budgets.queries import tenant_blocks
 from changes.record import Topic
+from pricing.queries_overrides import newest_books, rules_in
 from pricing.render import pricing_blob
 from tenants.actions.keys import KEEP_REVOKED
 from tenants.models import ApiKey, Project, Tenant
@@ -27,8 +28,10 @@ from wire.documents import (
     TenantState,
     key_document,
     tenant_document,
+    tenant_pricing_document,
 )
 from wire.events import Denied
+from wire.overrides import TenantPricing
 from wire.prices import PricingVersion
 
 
@@ -146,8 +149,30 @@ def _pricing(ids: Sequence[str], environments: Sequence[str]) -> Rendered:
     return dict.fromkeys(ids, found)
 
 
+def _overrides(ids: Sequence[str], environments: Sequence[str]) -> Rendered:
+    """The newest version of tenants' overrides; none for a tenant without rules."""
+    books = newest_books(ids)
+    found: Rendered = {}
+    for tenant_id in ids:
+        book = books.get(tenant_id)
+        rules = rules_in(book) if book is not None else ()
+        found[tenant_id] = [
+            Document(
+                env,
+                tenant_pricing_document(tenant_id),
+                tenant_id,
+                TenantPricing(schema=SCHEMA, rev=0, env=env, tenant=tenant_id, version=book.version, rules=rules)
+                if book is not None and rules
+                else None,
+            )
+            for env in environments
+        ]
+    return found
+
+
 _RENDERERS: dict[Topic, Callable[[Sequence[str], Sequence[str]], Rendered]] = {
     Topic.KEY: _keys,
     Topic.TENANT: _tenants,
     Topic.PRICING: _pricing,
+    Topic.OVERRIDES: _overrides,
 }

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from wire.documents import PRICING_BLOB
+from wire.documents import PRICING_BLOB, TENANT_PRICING_PREFIX
 
 _TIMES = {"not_before", "expires", "until", "first_seen"}  # Unix ms
 _LABELS = {
@@ -48,6 +48,8 @@ def says(key: str, body: Body, *, deleted: bool) -> str:
     document = _decoded(body)
     if document is None:
         return ""
+    if key.startswith(TENANT_PRICING_PREFIX):
+        return f"version {document.get('version')}"
     if document.get("block"):
         return f"blocked: {_words(str(document['block'].get('reason', '')))}"
     if key.startswith("tenant:"):
@@ -82,7 +84,11 @@ def changes_between(key: str, before: Body, after: Body) -> list[Change]:
         for path in dict.fromkeys([*one, *other])
         if one.get(path) != other.get(path)
     ]
-    return found + (_changed_models(old, new) if key == PRICING_BLOB else [])
+    if key == PRICING_BLOB:
+        found += _changed_parts(_models(old), _models(new), ("Models gone", "Models added", "Prices changed"))
+    if key.startswith(TENANT_PRICING_PREFIX):
+        found += _changed_parts(_rules(old), _rules(new), ("Overrides gone", "Overrides added", "Overrides changed"))
+    return found
 
 
 def pretty(body: Body) -> str:
@@ -115,6 +121,8 @@ def _flat(key: str, document: Mapping[str, Any]) -> dict[str, Any]:
             "providers": len(models),
             "models": sum(len(each) for each in models.values()),
         }
+    if key.startswith(TENANT_PRICING_PREFIX) and isinstance(document.get("rules"), list):
+        return {**document, "rules": len(document["rules"])}
     if key.startswith("key:"):
         document = {"status": "active", **document}  # what is left out of documents is what is usual
     if key.startswith("tenant:"):
@@ -129,19 +137,29 @@ def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:
     return [(path, value)]
 
 
-def _changed_models(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    old, new = _models(before), _models(after)
+def _changed_parts(old: Mapping[str, Any], new: Mapping[str, Any], labels: tuple[str, str, str]) -> list[Change]:
+    """The names of what is gone, what is new and what differs between two revs."""
     found = []
-    for label, names in (
-        ("Models gone", [name for name in old if name not in new]),
-        ("Models added", [name for name in new if name not in old]),
-        ("Prices changed", [name for name in new if name in old and old[name] != new[name]]),
+    for label, names in zip(
+        labels,
+        (
+            [name for name in old if name not in new],
+            [name for name in new if name not in old],
+            [name for name in new if name in old and old[name] != new[name]],
+        ),
+        strict=True,
     ):
         if names:
             more = f" and {len(names) - _NAMED_MOST:,} more" if len(names) > _NAMED_MOST else ""
             listed = ", ".join(sorted(names)[:_NAMED_MOST]) + more
             found.append(Change(label, "", "", listed))
     return found
+
+
+def _rules(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The overrides of a tenant's document, by id."""
+    rules = document.get("rules")
+    return {str(each.get("id")): each for each in rules if isinstance(each, dict)} if isinstance(rules, list) else {}
 
 
 def _models(document: Mapping[str, Any]) -> dict[str, Any]:

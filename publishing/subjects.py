@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 from django.db.models import QuerySet
 
 from tenants.models import ApiKey, Tenant
-from wire.documents import PRICING_BLOB, PRICING_VERSION, key_document, tenant_document
+from wire.documents import (
+    PRICING_BLOB,
+    PRICING_VERSION,
+    TENANT_PRICING_PREFIX,
+    key_document,
+    tenant_document,
+    tenant_pricing_document,
+)
 
 KEY_PREFIX, TENANT_PREFIX = key_document(""), tenant_document("")
 _ENDS = 6  # characters of a hash that are shown at each end
@@ -23,10 +30,16 @@ class About(StrEnum):
     KEY = "key"
     TENANT = "tenant"
     PRICES = "prices"
+    OVERRIDES = "overrides"
 
     @property
     def label(self) -> str:
-        return {About.KEY: "API keys", About.TENANT: "Tenants", About.PRICES: "Prices"}[self]
+        return {
+            About.KEY: "API keys",
+            About.TENANT: "Tenants",
+            About.PRICES: "Prices",
+            About.OVERRIDES: "Overrides",
+        }[self]
 
 
 class Subject(NamedTuple):
@@ -63,7 +76,7 @@ def subjects_of(documents: Iterable[tuple[str, str]]) -> dict[tuple[str, str], S
     """
     wanted = set(documents)
     hashes = {key.removeprefix(KEY_PREFIX) for _, key in wanted if key.startswith(KEY_PREFIX)}
-    tenants = {key.removeprefix(TENANT_PREFIX) for _, key in wanted if key.startswith(TENANT_PREFIX)}
+    tenants = {found for _, key in wanted if (found := _tenant_of(key))}
     keys = {
         row["hash"]: row for row in ApiKey.objects.filter(hash__in=hashes).values("hash", "id", "name", "tenant_id")
     }
@@ -74,12 +87,20 @@ def subjects_of(documents: Iterable[tuple[str, str]]) -> dict[tuple[str, str], S
 def _subject(env: str, document: str, keys: dict[str, dict[str, Any]], tenants: dict[str, str]) -> Subject:
     if document in _PRICES:
         return Subject(env, document, "Prices", _PRICES[document])
-    if document.startswith(TENANT_PREFIX):
-        tenant_id = document.removeprefix(TENANT_PREFIX)
-        return Subject(env, document, "Tenant", tenants.get(tenant_id, tenant_id), tenant_id, tenant_id)
+    if tenant_id := _tenant_of(document):
+        noun = "Tenant" if document.startswith(TENANT_PREFIX) else "Overrides"
+        return Subject(env, document, noun, tenants.get(tenant_id, tenant_id), tenant_id, tenant_id)
     if found := keys.get(document.removeprefix(KEY_PREFIX)):
         return Subject(env, document, "API key", found["name"], found["id"], found["tenant_id"])
     return Subject(env, document, "API key" if document.startswith(KEY_PREFIX) else "Document", shortened(document))
+
+
+def _tenant_of(document: str) -> str:
+    """The tenant that a document of a tenant is about; "" for another document."""
+    for prefix in (TENANT_PREFIX, TENANT_PRICING_PREFIX):
+        if document.startswith(prefix):
+            return document.removeprefix(prefix)
+    return ""
 
 
 def document_at(env: str, path: str) -> str:
@@ -104,4 +125,9 @@ def documents_named(text: str, *, tenants: QuerySet[Tenant]) -> set[str]:
         *tenants.filter(pk=text).values_list("pk", flat=True),
         *tenants.filter(name__icontains=text).values_list("pk", flat=True)[:_FOUND_MOST],
     ]
-    return {text, *(key_document(each) for each in hashes), *(tenant_document(each) for each in ids)}
+    return {
+        text,
+        *(key_document(each) for each in hashes),
+        *(tenant_document(each) for each in ids),
+        *(tenant_pricing_document(each) for each in ids),
+    }

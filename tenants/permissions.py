@@ -43,6 +43,8 @@ class Permission(StrEnum):
     BUDGETS_CHANGE = "budgets.change"
     PRICES_VIEW = "prices.view"
     PRICES_CHANGE = "prices.change"
+    OVERRIDES_VIEW = "overrides.view"
+    OVERRIDES_CHANGE = "overrides.change"  # what a tenant is charged instead of list prices
     ALERTS_VIEW = "alerts.view"
     ALERTS_CHANGE = "alerts.change"
     PUBLISHING_VIEW = "publishing.view"
@@ -69,6 +71,8 @@ POLICY: dict[Role, frozenset[Permission]] = {
             _P.BUDGETS_VIEW,
             _P.PRICES_VIEW,
             _P.PRICES_CHANGE,
+            _P.OVERRIDES_VIEW,
+            _P.OVERRIDES_CHANGE,
             _P.ALERTS_VIEW,
             _P.PUBLISHING_VIEW,
             _P.PUBLISHING_RETRY,
@@ -95,6 +99,7 @@ POLICY: dict[Role, frozenset[Permission]] = {
             _P.BUDGETS_VIEW,
             _P.BUDGETS_CHANGE,
             _P.PRICES_VIEW,
+            _P.OVERRIDES_VIEW,
             _P.ALERTS_VIEW,
             _P.ALERTS_CHANGE,
             _P.PUBLISHING_VIEW,
@@ -107,7 +112,9 @@ POLICY: dict[Role, frozenset[Permission]] = {
             _P.SETTINGS_CHANGE,
         }
     ),
-    Role.FINANCE_VIEWER: frozenset({_P.SPEND_VIEW, _P.PROJECTS_VIEW, _P.BUDGETS_VIEW, _P.PRICES_VIEW, _P.ALERTS_VIEW}),
+    Role.FINANCE_VIEWER: frozenset(
+        {_P.SPEND_VIEW, _P.PROJECTS_VIEW, _P.BUDGETS_VIEW, _P.PRICES_VIEW, _P.OVERRIDES_VIEW, _P.ALERTS_VIEW}
+    ),
     Role.AUDITOR: frozenset({_P.AUDIT_VIEW, _P.AUDIT_EXPORT, _P.MEMBERS_VIEW}),
     Role.DEVELOPER: frozenset({_P.SPEND_VIEW_OWN, _P.KEYS_VIEW_OWN, _P.PRICES_VIEW}),
 }

@@ -35,6 +35,7 @@ DANGEROUS = frozenset(
         Permission.KEYS_REVOKE,
         Permission.BUDGETS_CHANGE,
         Permission.PRICES_CHANGE,
+        Permission.OVERRIDES_CHANGE,
         Permission.PUBLISHING_REPAIR,
         Permission.MEMBERS_CHANGE,
         Permission.TOKENS_MANAGE,

@@ -18,6 +18,8 @@ META_ENV = "meta:env"
 PRICING_BLOB = "pricing:blob"
 PRICING_VERSION = "pricing:version"
 
+TENANT_PRICING_PREFIX = "pricing:tenant:"
+
 MISSING_PREFIX = "missing:"
 _NAME_LONGEST = 120
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
@@ -105,6 +107,11 @@ def key_document(key_hash: str) -> str:
 def tenant_document(tenant_id: str) -> str:
     """The KV key of a tenant's state."""
     return f"tenant:{tenant_id}"
+
+
+def tenant_pricing_document(tenant_id: str) -> str:
+    """The KV key of a tenant's overrides (`wire.overrides.TenantPricing`)."""
+    return f"{TENANT_PRICING_PREFIX}{tenant_id}"
 
 
 def missing_document(provider: str, model: str) -> str:

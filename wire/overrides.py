@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from fnmatch import translate
 from functools import lru_cache
 
 import msgspec
@@ -15,6 +13,8 @@ from wire.cost import cost_of
 from wire.prices import Price, Tiered
 
 WHOLE = 10_000  # basis points
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _LOOKUPS_KEPT = 2_000
 
 
@@ -68,7 +68,7 @@ class Overrides:
 
     def __init__(self, document: TenantPricing) -> None:
         self.version = document.version
-        self._rules = tuple((rule, _fits(rule.provider), _fits(rule.model)) for rule in document.rules)
+        self._rules = tuple((rule, fits(rule.provider), fits(rule.model)) for rule in document.rules)
         self._candidates = lru_cache(maxsize=_LOOKUPS_KEPT)(self._fitting)
 
     def rule_for(self, *, provider: str, model: str, project: str, at_ms: int) -> OverrideRule | None:
@@ -110,14 +110,31 @@ def _scaled(amount: int, basis_points: int) -> int:
     return whole + (2 * left > WHOLE or (2 * left == WHOLE and whole % 2 == 1))
 
 
-def _fits(pattern: str) -> Callable[[str], bool]:
-    if "*" not in pattern:
-        wanted = pattern.lower()
-        return lambda text: text == wanted
-    compiled = re.compile(translate(re.sub(r"([\\[?])", r"[\1]", pattern.lower())))
-    return lambda text: compiled.match(text) is not None
+def fits(pattern: str) -> Callable[[str], bool]:
+    """A pattern as a function of a name in small letters: * stands for any text, every other sign for itself."""
+    first, *parts = pattern.lower().split("*")
+    if not parts:
+        return lambda text: text == first
+    *middle, last = parts
+    outer = len(first) + len(last)
+
+    def is_one(text: str) -> bool:
+        if len(text) < outer or not text.startswith(first) or not text.endswith(last):
+            return False
+        at, end = len(first), len(text) - len(last)
+        for part in middle:  # the earliest place leaves most for what follows
+            at = text.find(part, at, end)
+            if at < 0:
+                return False
+            at += len(part)
+        return True
+
+    return is_one
 
 
 def at_ms(moment: datetime) -> int:
-    """Unix ms of a moment, as rules count."""
-    return int(moment.timestamp() * 1000)
+    """Unix ms of a moment (aware), as rules count; what is finer is cut off."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+decode_tenant_pricing = msgspec.json.Decoder(TenantPricing).decode

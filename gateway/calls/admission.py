@@ -22,17 +22,28 @@ from gateway.pricebook import Prices
 from gateway.providers.registry import choose
 from gateway.refusals import MODEL_LONGEST
 from gateway.rules import Asked, Refusal, block_refusal, model_refusal
+from gateway.tenantprices import TenantPrices
 from wire.events import Denied
 
 
 class Admission:
     """Reads a request and decides whether it may be forwarded."""
 
-    def __init__(self, settings: Settings, *, mirror: Mirror, prices: Prices, outbox: Outbox, limiter: Limiter) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        mirror: Mirror,
+        prices: Prices,
+        tenant_prices: TenantPrices,
+        outbox: Outbox,
+        limiter: Limiter,
+    ) -> None:
         self._settings = settings
         self._limiter = limiter
         self._mirror = mirror
         self._prices = prices
+        self._tenant_prices = tenant_prices
         self._outbox = outbox
 
     async def body(self, request: Incoming, receive: Receive) -> bytes | Refused:
@@ -99,6 +110,7 @@ class Admission:
             model=choice.model,
             body=body,
             book=book,
+            terms=self._tenant_prices.of(caller.policy.tenant),
             put_down_to=put_down_to,
             streamed=streamed,
             hide_usage=hide_usage,

@@ -11,6 +11,7 @@ from gateway.auth import Caller
 from gateway.limits import Slot
 from gateway.providers.base import Provider
 from gateway.rules import Refusal
+from gateway.tenantprices import Terms
 from wire.events import Status
 from wire.prices import PriceBook
 
@@ -27,6 +28,7 @@ class Call(NamedTuple):
     model: str  # as the provider names it
     body: Body
     book: PriceBook | None  # taken once: the call is priced by this book whatever is published meanwhile
+    terms: Terms  # the tenant's overrides, taken once in the same way
     put_down_to: Attribution
     streamed: bool
     hide_usage: bool

@@ -129,7 +129,7 @@ class Forwarder:
             message = f"The provider {call.provider.name} refused this gateway's credential. Tell your administrator."
             await self._send_error(call, send, 502, "provider_credential_refused", message, metered, retry=False)
         else:
-            headers = self._returned(call, answer) + self._receipt(call, metered.cost)
+            headers = self._returned(call, answer) + self._receipt(call, metered)
             await send_whole(send, http_status, answer.body, headers)
 
     async def _answer_stream(
@@ -202,11 +202,12 @@ class Forwarder:
         limits = self._limiter.headers(call.caller.policy)
         return [*(each for each in headers if not each[0].startswith(_LIMITS)), *limits] if limits else headers
 
-    def _receipt(self, call: Call, cost: str | None) -> Headers:
+    def _receipt(self, call: Call, metered: Metered | None) -> Headers:
         return receipt(
             request_id=call.arrival.request_id,
             event_id=call.arrival.event_id,
-            cost=cost,
+            cost=metered.cost if metered else None,
+            charge=metered.charge if metered else None,
             warnings=call.put_down_to.warnings,
             sandbox=call.provider.sandbox,
         )
@@ -231,6 +232,7 @@ class Forwarder:
             call.arrival,
             retry=retry,
             cost=metered.cost if metered else None,
+            charge=metered.charge if metered else None,
             sandbox=call.provider.sandbox,
             limits=self._limiter.headers(call.caller.policy),
         )

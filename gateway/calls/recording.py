@@ -65,8 +65,9 @@ class Record:
             model_priced=metered.model_priced,
             units=metered.units,
             price_version=metered.price_version,
+            override_version=metered.override_version,
             cost=metered.cost,
-            charge=metered.cost,
+            charge=metered.charge,
             usage_source=metered.source,
             service_tier=tier_named(ending.reading.service_tier, ending.reading.speed),
             credential=call.provider.credential,
@@ -130,4 +131,6 @@ def _metered(call: Call, ending: Ending) -> Metered:
         source=source,
         at_ms=call.arrival.ms,
         routed=call.provider.kind.routes or bool(call.body.get("models")),
+        terms=call.terms,
+        project=call.caller.policy.project,
     )

@@ -12,11 +12,19 @@ from django.utils import timezone
 from changes.models import OutboxRow
 from changes.record import Topic
 from pricing.queries import current_book
+from pricing.queries_overrides import tenants_with_overrides
 from publishing.entries import content_digest
 from publishing.models import KvEntry
 from publishing.render import render
 from tenants.models import ApiKey, Tenant
-from wire.documents import PRICING_BLOB, PRICING_VERSION, key_document, tenant_document
+from wire.documents import (
+    PRICING_BLOB,
+    PRICING_VERSION,
+    TENANT_PRICING_PREFIX,
+    key_document,
+    tenant_document,
+    tenant_pricing_document,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +73,9 @@ def _things(env: str, keys: Collection[str]) -> dict[str, Thing]:
     tenants = [key.removeprefix(_TENANT) for key in keys if key.startswith(_TENANT)]
     for pk in Tenant.objects.filter(pk__in=tenants).values_list("pk", flat=True):
         found[tenant_document(pk)] = Thing(Topic.TENANT, pk)
+    charged = [key.removeprefix(TENANT_PRICING_PREFIX) for key in keys if key.startswith(TENANT_PRICING_PREFIX)]
+    for pk in Tenant.objects.filter(pk__in=charged).values_list("pk", flat=True):
+        found[tenant_pricing_document(pk)] = Thing(Topic.OVERRIDES, pk)
     if not {PRICING_BLOB, PRICING_VERSION}.isdisjoint(keys):
         found |= _prices()
     return found
@@ -74,6 +85,8 @@ def _every_thing(env: str, piece: int) -> Iterator[dict[str, Thing]]:
     yield _prices()
     for tenants in _pages(Tenant.objects.values_list("pk"), piece):
         yield {tenant_document(pk): Thing(Topic.TENANT, pk) for (pk,) in tenants}
+    for tenants in _pages(tenants_with_overrides(), piece):
+        yield {tenant_pricing_document(pk): Thing(Topic.OVERRIDES, pk) for (pk,) in tenants}
     for keys in _pages(ApiKey.objects.filter(env=env).values_list("pk", "hash", "project"), piece):
         yield {key_document(key_hash): Thing(Topic.KEY, pk, project) for pk, key_hash, project in keys}
 
