@@ -93,7 +93,7 @@ def apply_changes(
                 prices, starts = compose(held, change.after, today), takes_effect(held, change.after, today)
             if change.kind == CONFLICT:
                 by_hand = [hand for hand in by_hand if (hand.provider, hand.model) != change.key]
-                _give_up(draft, change)
+                _give_up(change)
             draft.put(change.key, prices, origin._replace(url=urls.get(change.provider, "")))
             change = change._replace(takes_effect=starts)
         applied.append(change)
@@ -116,13 +116,9 @@ def apply_changes(
     return applied
 
 
-def _give_up(draft: Draft, change: Change) -> None:
-    """A person's prices give way to the source's: its rules, if they were the person's own, go with them."""
+def _give_up(change: Change) -> None:
+    """A person's prices give way to the source's. Their rule stays until the source's own rules are published."""
     model = Model.objects.get(provider=change.provider, model_id=change.model)
-    rules = draft.rules.get(change.provider)
-    if model.hand_match and rules is not None:
-        kept = tuple(rule for rule in rules.rules if rule != (model.hand_match, change.model))
-        draft.rules[change.provider] = msgspec.structs.replace(rules, rules=kept)
     Model.objects.filter(pk=model.pk).update(by_hand=False, hand_match=None)
     HandPrice.objects.filter(model=model).delete()  # its versions in past price books stay
 
