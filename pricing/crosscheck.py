@@ -191,10 +191,10 @@ def compare(table: Mapping[str, Mapping[str, Any]], book: PriceBook, now: dateti
 
 
 def _names(name: str) -> Iterator[str]:
-    """A model's name as ours may know it: without the route that theirs puts before it."""
-    yield name
-    if "/" in name:
-        yield name.split("/", 1)[1]
+    """A model's name as ours may know it: theirs may put the provider before it, which is no part of the name."""
+    route, slash, rest = name.partition("/")
+    named = (rest, name) if route in PROVIDERS else (name, rest)
+    yield from named if slash else (name,)
 
 
 def _figures(row: Mapping[str, Any]) -> Iterator[_Figure | None]:
