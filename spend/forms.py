@@ -35,6 +35,8 @@ REASONS = {
     Denied.BUDGET_EXHAUSTED: "Budget used up",
     Denied.MODEL_NOT_ALLOWED: "Model not allowed",
     Denied.PROVIDER_NOT_ALLOWED: "Provider not allowed",
+    Denied.TIER_NOT_ALLOWED: "Tier not allowed",
+    Denied.MODEL_NOT_SELECTED: "No model selected",
     Denied.PROVIDER_UNKNOWN: "Provider unknown",
     Denied.MODEL_UNPRICED: "Model without price",
     Denied.RATE_LIMITED: "Rate limit reached",

@@ -69,8 +69,13 @@ def store_usage(
     events: Sequence[UsageEvent], *, since_ms: int | None = None, calendars: Calendars | None = None
 ) -> None:
     """Insert usage events and mark their days. Harmless to repeat. Raises ClickHouseError."""
-    insert("usage_events", _usage_columns(events), purpose="ingest usage")
+    insert_usage(events, purpose="ingest usage")
     mark(events, since_ms=since_ms or time.time_ns() // 1_000_000, calendars=calendars)
+
+
+def insert_usage(events: Sequence[UsageEvent], *, purpose: str) -> None:
+    """Insert usage events; their days must be marked afterwards. Harmless to repeat. Raises ClickHouseError."""
+    insert("usage_events", _usage_columns(events), purpose=purpose)
 
 
 def store_denials(events: Sequence[DenialEvent]) -> None:

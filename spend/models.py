@@ -45,6 +45,7 @@ class UnpricedModel(models.Model):
     model = models.CharField(max_length=400)
     first_seen = models.DateTimeField()
     envs = models.JSONField(default=list)  # the environments that flagged it
+    resolved_at = models.DateTimeField(null=True)  # it has a price, and none of its usage is left without
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["provider", "model"], name="unpriced_model_once")]
@@ -70,6 +71,7 @@ class Rerating(models.Model):
 
     id = models.CharField(primary_key=True, max_length=32, default=new_rerating_id, editable=False)
     dry = models.BooleanField()  # only says what would change
+    dry_run = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="applied")  # what it applies
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.WAITING)
     tenant_id = models.CharField(max_length=64, blank=True)  # "" for all
     provider = models.CharField(max_length=64, blank=True)
@@ -78,16 +80,52 @@ class Rerating(models.Model):
     end = models.DateTimeField()
     unpriced_only = models.BooleanField(default=False)
     price_version = models.PositiveIntegerField()  # the book that it prices by
-    cursor = models.JSONField(default=dict, blank=True)  # where it goes on
+    cursor = models.JSONField(default=dict, blank=True)  # where it goes on: a `spend.rerating.scope.Cursor`
+    turn = models.PositiveBigIntegerField(default=0)  # how many blocks are done
     events = models.PositiveBigIntegerField(default=0)  # looked at
-    total = models.PositiveBigIntegerField(default=0)  # to look at, as counted when it began
+    total = models.PositiveBigIntegerField(null=True)  # to look at, as counted when it began
     changed = models.PositiveBigIntegerField(default=0)
-    by_tenant = models.JSONField(default=dict, blank=True)  # tenant -> events and pico-USD before and after, as texts
     error = models.TextField(blank=True)
     created_by = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
+    claim = models.CharField(max_length=32, blank=True)  # of whoever works on it
     claimed_until = models.DateTimeField(null=True)  # whoever works on it renews this; after it, another may
     ended_at = models.DateTimeField(null=True)
 
+    class Meta:
+        indexes = [models.Index(fields=["-created_at"], name="rerating_recent")]
+
     def __str__(self) -> str:
         return f"{self.id} {self.status}"
+
+
+class ReratedTenant(models.Model):
+    """What a re-rating found in one tenant so far, and the overrides that it prices the tenant's calls by."""
+
+    rerating = models.ForeignKey(Rerating, on_delete=models.CASCADE, related_name="tenants")
+    tenant_id = models.CharField(max_length=64)
+    override_version = models.PositiveIntegerField()  # 0: it has none
+    sums = models.JSONField(default=dict)  # a `spend.rerating.sums.Sums`; pico-USD may need more than 64 bits: texts
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["rerating", "tenant_id"], name="rerated_tenant_once")]
+
+    def __str__(self) -> str:
+        return f"{self.rerating_id} {self.tenant_id}"
+
+
+class ReratingPlan(models.Model):
+    """What a re-rating is about to write: kept from before the events are written until the block is counted.
+
+    Whoever takes the block up again knows by it which events' changes are in its sums already.
+    """
+
+    rerating = models.OneToOneField(Rerating, on_delete=models.CASCADE, primary_key=True, related_name="plan")
+    turn = models.PositiveBigIntegerField()
+    following = models.JSONField()  # the cursor after this block
+    ids = models.BinaryField()  # of the events to be written, 16 bytes each
+    hours = models.JSONField()  # in which they are, Unix ms
+    sums = models.JSONField()  # of these events alone
+
+    def __str__(self) -> str:
+        return f"{self.rerating_id} block {self.turn}"

@@ -79,8 +79,13 @@ class _Day(NamedTuple):
 
 def mark(events: Iterable[UsageEvent], *, since_ms: int, calendars: Calendars | None = None) -> None:
     """Note which days these events touch, before they are acknowledged. `since_ms`: when the oldest was sent."""
+    mark_moments(((event.tenant, event.ts) for event in events), since_ms=since_ms, calendars=calendars)
+
+
+def mark_moments(moments: Iterable[tuple[str, int]], *, since_ms: int, calendars: Calendars | None = None) -> None:
+    """Note the days that hold tenants' moments (Unix ms)."""
     calendars = calendars or Calendars()
-    days = {(event.tenant, calendars.of(event.tenant).day_of(event.ts)) for event in events}
+    days = {(tenant, calendars.of(tenant).day_of(ms)) for tenant, ms in moments}
     zones = {tenant: calendars.of(tenant).zone for tenant, _ in days}
     with transaction.atomic():
         CountedZone.objects.bulk_create(

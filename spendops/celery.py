@@ -36,5 +36,6 @@ app.conf.beat_schedule = {
     # asks each hour what is due, so that a week that passed while nothing ran is caught up with
     "back KV up": {"task": "publishing.tasks.back_up_stores", "schedule": crontab(minute="52")},
     "work off changes of many keys": {"task": "tenants.tasks.work_off_key_batches", "schedule": 5.0},
+    "go on with re-ratings": {"task": "spend.tasks.go_on_with_reratings", "schedule": 5.0},
     "collect unpriced models": {"task": "spend.tasks.collect_unpriced", "schedule": 30.0},
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, cast
 from uuid import UUID
 
@@ -12,8 +12,9 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from pricing.explain import Explanation, NotExplainedError, explain
+from pricing.explain import ExplainedLine
 from spend.clickhouse.errors import UnavailableError
+from spend.explaining import explained
 from spend.forms import RequestsForm
 from spend.names import Names, names_of
 from spend.present import facts_of, shown_request
@@ -25,8 +26,6 @@ from tenants.gates import keys_seen
 from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs
 from wire.display import counted
-from wire.ids import event_id_ms
-from wire.money import decimal_from_pico
 from wire.units import UNITS
 
 A_PAGE = 50
@@ -121,31 +120,25 @@ def one(request: HttpRequest, event_id: UUID) -> HttpResponse:
         raise Http404("There is nothing at this address.")
     names = names_of(request.tenant.id, keys=keys)
     context = {"row": shown_request(row, names), "facts": facts_of(row, names, request.tenant.time_zone)}
-    return render(request, "spend/request.html", context | _explained(row))
+    return render(request, "spend/request.html", context | _explained(request, row))
 
 
-def _explained(row: RequestRow) -> dict[str, Any]:
-    if not row.units:
-        return {"not_explained": "This call used nothing that is counted, so there is nothing to price."}
-    try:
-        explanation = _explanation(row)
-    except NotExplainedError as error:
-        return {"not_explained": str(error)}
-    total = None if explanation.total is None else decimal_from_pico(explanation.total)
+def _explained(request: TenantRequest, row: RequestRow) -> dict[str, Any]:
+    found = explained(request.tenant.id, row)
+    by_rule = found.charge is not None and found.charge.override is not None
     return {
-        "explanation": explanation,
-        "lines": [(line, UNITS[line.priced_as].label) for line in explanation.lines],
-        "differs": row.cost is not None and row.cost != total,
-        "override": row.override_version and row.charge != row.cost,
+        "not_explained": found.why_not,
+        "explanation": found.cost,
+        "lines": _named(found.cost.lines) if found.cost else (),
+        "differs": row.cost is not None and not found.cost_agrees,
+        "charge": found.charge if by_rule else None,
+        "charge_lines": _named(found.charge.lines) if found.charge and by_rule else (),
+        "charge_differs": row.charge is not None and not found.charge_agrees,
+        "charge_unknown": row.charge is None and row.cost is not None,
+        "charge_not_explained": found.why_no_charge if row.charge not in (row.cost, None) else "",
+        "own_charge": by_rule or row.charge != row.cost,
     }
 
 
-def _explanation(row: RequestRow) -> Explanation:
-    return explain(
-        provider=row.provider,
-        model_priced=row.model_priced,
-        price_version=row.price_version,
-        ts_ms=event_id_ms(str(row.event_id)),
-        units=row.units,
-        service_tier=row.service_tier,
-    )
+def _named(lines: Iterable[ExplainedLine]) -> list[tuple[ExplainedLine, str]]:
+    return [(line, UNITS[line.priced_as].label) for line in lines]
