@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pricing.api.overrides import overrides
+from spend.api import usage
+from pricing.api.prices import prices
 from tenants.api.audit import audit
 from tenants.api.keys import keys
 from tenants.api.leaks import leaks
@@ -15,9 +18,10 @@ from tenants.frame.openapi import FramedAPI
 api = FramedAPI(
     title="SpendOps",
     version="1",
-    description="Keys, budgets, people and the audit trail of a tenant. See docs/api.md for how to call it.",
+    description="Keys, budgets, prices, people and the audit trail of a tenant. See docs/api.md for how to call it.",
     urls_namespace="api",
 )
+api.add_router("/prices", prices)
 api.add_router("/users", users)
 api.add_router("/sessions", sessions)
 api.add_router("/tokens", tokens)
@@ -27,3 +31,5 @@ api.add_router("/projects", projects)
 api.add_router("/keys/take-over", takeover)  # before the keys, so that neither is taken for a key's id
 api.add_router("/keys/leaks", leaks)
 api.add_router("/keys", keys)
+api.add_router("/overrides", overrides)
+api.add_router("/usage", usage)

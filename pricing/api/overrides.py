@@ -192,11 +192,11 @@ def change_override_by_id(request: HttpRequest, override_id: OverrideId, payload
         kind=kind,
         provider=given.get("provider") or row.provider,
         model=given.get("model") or row.model,
-        project=(given["project_id"] if "project_id" in given else row.project_id) or "",
+        project=given.get("project_id", row.project_id) or "",
         prices=_prices(given["prices"] or {}) if "prices" in given else row.prices if same else {},
         basis_points=_basis_points(given["percent"]) if "percent" in given else row.basis_points if same else 0,
         starts_at=given.get("starts_at") or row.starts_at,
-        ends_at=given["ends_at"] if "ends_at" in given else row.ends_at,
+        ends_at=given.get("ends_at", row.ends_at),
         priority=row.priority if given.get("priority") is None else given["priority"],
     )
     by = cast(TenantRequest, request).actor

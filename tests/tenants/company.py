@@ -13,6 +13,8 @@ from alerts.actions.channels import ensure_default_channels, try_channel
 from alerts.models import Channel
 from changes.actor import Actor
 from changes.models import AuditEvent, OutboxRow
+from pricing.actions.overrides import create_override
+from pricing.override_rules import OverrideSettings
 from publishing.models import KvEntry, Reconciliation
 from tenants.actions.invitations import invite
 from tenants.actions.key_batches import begin_batch
@@ -109,6 +111,11 @@ class Company:
                 confirmed=True,
                 by=SOMEBODY,
             ).token
+        override = create_override(
+            tenant=self.tenant,
+            wanted=OverrideSettings(name="Discount", kind="percent", basis_points=-500, starts_at=datetime.now(UTC)),
+            by=SOMEBODY,
+        )
         audit = AuditEvent.objects.filter(tenant_id=self.tenant.id).latest("id")
         entry = KvEntry.objects.create(
             env="dev",
@@ -134,6 +141,7 @@ class Company:
             "batch_id": batch.id,
             "token_id": token.id,
             "budget_id": make_budget(self.tenant, now=None).id,
+            "override_id": override.pk,
             "channel_id": channel.id,
             "delivery_id": delivery.id,
             "audit_event_id": audit.pk,
@@ -159,6 +167,7 @@ MISSING: dict[str, Any] = {
     "batch_id": "kb_000000000000",
     "token_id": "ZZZZZZZZZZZZ",
     "budget_id": "b_000000000000",
+    "override_id": "o_000000000000",
     "channel_id": "c_000000000000",
     "delivery_id": "d_000000000000",
     "audit_event_id": 999_999_999,

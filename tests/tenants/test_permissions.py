@@ -92,8 +92,8 @@ def test_c08_everybody_gets_the_expected_answer_at_every_page(company, clickhous
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-def test_c08_everybody_gets_the_expected_answer_from_every_operation(company, who):
-    ids = company.ids | {"session_id": "0" * 64}
+def test_c08_everybody_gets_the_expected_answer_from_every_operation(company, clickhouse, who):
+    ids = company.ids | {"session_id": "0" * 64, "event_id": _call(company)}
     person = company.person(who)
     wrong = []
     for (method, path), allowed in OPERATIONS.items():
