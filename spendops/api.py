@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pricing.api.overrides import overrides
-from spend.api import usage
 from pricing.api.prices import prices
+from spend.api import usage
 from tenants.api.audit import audit
 from tenants.api.keys import keys
 from tenants.api.leaks import leaks

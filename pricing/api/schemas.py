@@ -27,7 +27,7 @@ class TypedPrice(Schema):
     price: Short = Field(description="USD as a text, so that no digit is lost.", examples=["0.15"])
     per: Short = Field(
         "",
-        description="How many units it is for: million, thousand, hour, unit, or a number. Without it a million tokens, "
+        description="For how many units: million, thousand, hour, unit, or a number. Without it a million tokens, "
         "characters or pixels, or one of anything else.",
         examples=["million"],
     )

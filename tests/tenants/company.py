@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,9 @@ from alerts.actions.channels import ensure_default_channels, try_channel
 from alerts.models import Channel
 from changes.actor import Actor
 from changes.models import AuditEvent, OutboxRow
+from pricing.actions.by_hand import add_hand_price
 from pricing.actions.overrides import create_override
+from pricing.actions.sync import sync_prices
 from pricing.override_rules import OverrideSettings
 from publishing.models import KvEntry, Reconciliation
 from tenants.actions.invitations import invite
@@ -25,6 +27,8 @@ from tenants.permissions import Permission, Role
 from tenants.scope import tenant_scope
 from tests.browsing import Person
 from tests.budgets.making import make_budget
+from tests.pricing.catalogues import acme
+from tests.pricing.conftest import Given
 from tests.tenants.making import SOMEBODY, make_tenant, project_of
 
 STRANGER = "stranger"
@@ -116,6 +120,11 @@ class Company:
             wanted=OverrideSettings(name="Discount", kind="percent", basis_points=-500, starts_at=datetime.now(UTC)),
             by=SOMEBODY,
         )
+        sync_prices(Given(acme(3)), by=SOMEBODY)
+        sync = sync_prices(Given(acme(3, input=1)), by=SOMEBODY).waiting
+        hand_price = add_hand_price(
+            provider="acme", model="private", prices={"input": 1}, starts=date(2026, 1, 1), by=SOMEBODY
+        )
         audit = AuditEvent.objects.filter(tenant_id=self.tenant.id).latest("id")
         entry = KvEntry.objects.create(
             env="dev",
@@ -142,6 +151,9 @@ class Company:
             "token_id": token.id,
             "budget_id": make_budget(self.tenant, now=None).id,
             "override_id": override.pk,
+            "sync_id": sync.pk,
+            "sync_digest": sync.digest,
+            "hand_price_id": hand_price.pk,
             "channel_id": channel.id,
             "delivery_id": delivery.id,
             "audit_event_id": audit.pk,

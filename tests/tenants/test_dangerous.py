@@ -119,6 +119,21 @@ OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = 
     ("POST", "/keys/{key_id}/disable"): lambda ids: {},
     ("POST", "/keys/{key_id}/enable"): lambda ids: {},
     ("DELETE", "/keys/{key_id}"): lambda ids: {},
+    ("POST", "/prices/by-hand"): lambda ids: {
+        "provider": "acme",
+        "model": "other",
+        "prices": [{"unit": "input", "price": "0.15"}],
+        "starts": "2026-01-01",
+    },
+    ("POST", "/prices/by-hand/table"): lambda ids: {"table": "provider,model,unit,price\nacme,other,input,1"},
+    ("PATCH", "/prices/by-hand/{hand_price_id}"): lambda ids: {
+        "prices": [{"unit": "input", "price": "0.15"}],
+        "starts": "2026-02-01",
+    },
+    ("POST", "/prices/by-hand/{hand_price_id}/end"): lambda ids: {"ends": "2026-03-01"},
+    ("POST", "/prices/syncs/{sync_id}/approve"): lambda ids: {"digest": ids["sync_digest"]},
+    ("POST", "/prices/syncs/{sync_id}/reject"): lambda ids: {"digest": ids["sync_digest"]},
+    ("POST", "/prices/facts"): lambda ids: {"provider": "acme", "model": "small", "facts": {"tier": "bulk"}},
 }
 
 # What must have been done before, so that there is something to change.
@@ -146,7 +161,7 @@ def prepare(company: Company, what: str) -> None:
 
 def of_platform(what: str) -> bool:
     """Whether a page or an operation is for platform admins only."""
-    return what == "publishing:retry_object" or what.startswith(("tenants:tenant", "/tenants"))
+    return what == "publishing:retry_object" or what.startswith(("tenants:tenant", "/tenants", "/prices"))
 
 
 @pytest.fixture
