@@ -26,6 +26,7 @@ class Topic(StrEnum):
     PROJECT = "project"  # all keys of the project
     PRICING = "pricing"
     OVERRIDES = "overrides"  # of a tenant, by its id
+    ROUTING = "routing"  # what a tenant's tiers stand for, by its id
 
 
 class Publish(NamedTuple):

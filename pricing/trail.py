@@ -24,6 +24,7 @@ register(
         "hand_price": Noun("Price by hand"),
         "exchange_rates": Noun("Exchange rates"),
         "override": Noun("Override", _names, _find, fields=("override",)),
+        "selection": Noun("Selection"),
     },
     sentences={
         "catalogue.described": "{actor} brought {after[descriptions]} descriptions of models up to date",
@@ -39,5 +40,7 @@ register(
         "prices.proposed": "{actor} found {after[waiting]} changes that wait for a person: change set {target}",
         "prices.rejected": "{actor} rejected change set {target}",
         "prices.synced": "{actor} brought prices up to date: price book {target}, {after[changed]} changed",
+        "selection.cleared": "{actor} cleared the selection {target}, which was {before[model]}",
+        "selection.made": "{actor} selected {after[model]} for {target}",
     },
 )

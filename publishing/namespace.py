@@ -14,7 +14,7 @@ from wire.documents import META_ENV, SCHEMA, encode
 from wire.kv.base import KV, Entry, Outcome, Page, Write
 from wire.kv.stores import Kind, Store
 
-OWNED_PREFIXES = ("key:", "tenant:", "pricing:")
+OWNED_PREFIXES = ("key:", "tenant:", "pricing:", "routing:")
 
 
 class Sentinel(msgspec.Struct, frozen=True, kw_only=True):

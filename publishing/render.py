@@ -15,6 +15,7 @@ from django.utils import timezone
 from budgets.queries import tenant_blocks
 from changes.record import Topic
 from pricing.queries_overrides import newest_books, rules_in
+from pricing.queries_selections import selections_by_tenant
 from pricing.render import pricing_blob
 from tenants.actions.keys import KEEP_REVOKED
 from tenants.models import ApiKey, Project, Tenant
@@ -25,8 +26,11 @@ from wire.documents import (
     Block,
     KeyPolicy,
     KeyStatus,
+    Selected,
+    TenantRouting,
     TenantState,
     key_document,
+    routing_document,
     tenant_document,
     tenant_pricing_document,
 )
@@ -170,9 +174,31 @@ def _overrides(ids: Sequence[str], environments: Sequence[str]) -> Rendered:
     return found
 
 
+def _routing(ids: Sequence[str], environments: Sequence[str]) -> Rendered:
+    """What tenants' tiers stand for; none for a tenant that selected nothing."""
+    chosen = selections_by_tenant(ids)
+    found: Rendered = {}
+    for tenant_id in ids:
+        selected = tuple(
+            Selected(use=row.use, tier=row.tier, provider=row.provider, model=row.model, project=row.project_id or "")
+            for row in chosen.get(tenant_id, ())
+        )
+        found[tenant_id] = [
+            Document(
+                env,
+                routing_document(tenant_id),
+                tenant_id,
+                TenantRouting(rev=0, env=env, tenant=tenant_id, selections=selected) if selected else None,
+            )
+            for env in environments
+        ]
+    return found
+
+
 _RENDERERS: dict[Topic, Callable[[Sequence[str], Sequence[str]], Rendered]] = {
     Topic.KEY: _keys,
     Topic.TENANT: _tenants,
     Topic.PRICING: _pricing,
     Topic.OVERRIDES: _overrides,
+    Topic.ROUTING: _routing,
 }

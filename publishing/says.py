@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from wire.documents import PRICING_BLOB, TENANT_PRICING_PREFIX
+from wire.documents import PRICING_BLOB, ROUTING_PREFIX, TENANT_PRICING_PREFIX
 
 _TIMES = {"not_before", "expires", "until", "first_seen"}  # Unix ms
 _LABELS = {
@@ -50,6 +50,9 @@ def says(key: str, body: Body, *, deleted: bool) -> str:
         return ""
     if key.startswith(TENANT_PRICING_PREFIX):
         return f"version {document.get('version')}"
+    if key.startswith(ROUTING_PREFIX):
+        chosen = len(_selections(document))
+        return f"{chosen:,} {'selection' if chosen == 1 else 'selections'}"
     if document.get("block"):
         return f"blocked: {_words(str(document['block'].get('reason', '')))}"
     if key.startswith("tenant:"):
@@ -123,6 +126,8 @@ def _flat(key: str, document: Mapping[str, Any]) -> dict[str, Any]:
         }
     if key.startswith(TENANT_PRICING_PREFIX) and isinstance(document.get("rules"), list):
         return {**document, "rules": len(document["rules"])}
+    if key.startswith(ROUTING_PREFIX):
+        return {"env": document.get("env"), "tenant": document.get("tenant"), **_selections(document)}
     if key.startswith("key:"):
         document = {"status": "active", **document}  # what is left out of documents is what is usual
     if key.startswith("tenant:"):
@@ -160,6 +165,18 @@ def _rules(document: Mapping[str, Any]) -> dict[str, Any]:
     """The overrides of a tenant's document, by id."""
     rules = document.get("rules")
     return {str(each.get("id")): each for each in rules if isinstance(each, dict)} if isinstance(rules, list) else {}
+
+
+def _selections(document: Mapping[str, Any]) -> dict[str, str]:
+    """What a tenant's tiers stand for, by use, tier and project."""
+    listed = document.get("selections")
+    found = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    return {
+        " ".join(filter(None, (str(each.get("use")), str(each.get("tier")), str(each.get("project", ""))))): (
+            f"{each.get('provider')}/{each.get('model')}"
+        )
+        for each in found
+    }
 
 
 def _models(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,13 +12,16 @@ from tenants.models import ApiKey, Tenant
 from wire.documents import (
     PRICING_BLOB,
     PRICING_VERSION,
+    ROUTING_PREFIX,
     TENANT_PRICING_PREFIX,
     key_document,
+    routing_document,
     tenant_document,
     tenant_pricing_document,
 )
 
 KEY_PREFIX, TENANT_PREFIX = key_document(""), tenant_document("")
+_OF_TENANTS = {TENANT_PREFIX: "Tenant", TENANT_PRICING_PREFIX: "Overrides", ROUTING_PREFIX: "Selections"}
 _ENDS = 6  # characters of a hash that are shown at each end
 _PRICES = {PRICING_BLOB: "Price book", PRICING_VERSION: "Price version"}
 _FOUND_MOST = 200  # keys and tenants that a text may stand for
@@ -31,6 +34,7 @@ class About(StrEnum):
     TENANT = "tenant"
     PRICES = "prices"
     OVERRIDES = "overrides"
+    ROUTING = "routing"
 
     @property
     def label(self) -> str:
@@ -39,6 +43,7 @@ class About(StrEnum):
             About.TENANT: "Tenants",
             About.PRICES: "Prices",
             About.OVERRIDES: "Overrides",
+            About.ROUTING: "Selections",
         }[self]
 
 
@@ -88,7 +93,7 @@ def _subject(env: str, document: str, keys: dict[str, dict[str, Any]], tenants: 
     if document in _PRICES:
         return Subject(env, document, "Prices", _PRICES[document])
     if tenant_id := _tenant_of(document):
-        noun = "Tenant" if document.startswith(TENANT_PREFIX) else "Overrides"
+        noun = next(each for prefix, each in _OF_TENANTS.items() if document.startswith(prefix))
         return Subject(env, document, noun, tenants.get(tenant_id, tenant_id), tenant_id, tenant_id)
     if found := keys.get(document.removeprefix(KEY_PREFIX)):
         return Subject(env, document, "API key", found["name"], found["id"], found["tenant_id"])
@@ -97,7 +102,7 @@ def _subject(env: str, document: str, keys: dict[str, dict[str, Any]], tenants: 
 
 def _tenant_of(document: str) -> str:
     """The tenant that a document of a tenant is about; "" for another document."""
-    for prefix in (TENANT_PREFIX, TENANT_PRICING_PREFIX):
+    for prefix in _OF_TENANTS:
         if document.startswith(prefix):
             return document.removeprefix(prefix)
     return ""
@@ -130,4 +135,5 @@ def documents_named(text: str, *, tenants: QuerySet[Tenant]) -> set[str]:
         *(key_document(each) for each in hashes),
         *(tenant_document(each) for each in ids),
         *(tenant_pricing_document(each) for each in ids),
+        *(routing_document(each) for each in ids),
     }

@@ -45,6 +45,7 @@ class Permission(StrEnum):
     PRICES_CHANGE = "prices.change"
     OVERRIDES_VIEW = "overrides.view"
     OVERRIDES_CHANGE = "overrides.change"  # what a tenant is charged instead of list prices
+    SELECTION_CHANGE = "selection.change"  # which models a tenant's tiers stand for
     ALERTS_VIEW = "alerts.view"
     ALERTS_CHANGE = "alerts.change"
     PUBLISHING_VIEW = "publishing.view"
@@ -100,6 +101,7 @@ POLICY: dict[Role, frozenset[Permission]] = {
             _P.BUDGETS_CHANGE,
             _P.PRICES_VIEW,
             _P.OVERRIDES_VIEW,
+            _P.SELECTION_CHANGE,
             _P.ALERTS_VIEW,
             _P.ALERTS_CHANGE,
             _P.PUBLISHING_VIEW,

@@ -19,6 +19,10 @@ PRICING_BLOB = "pricing:blob"
 PRICING_VERSION = "pricing:version"
 
 TENANT_PRICING_PREFIX = "pricing:tenant:"
+ROUTING_PREFIX = "routing:tenant:"
+
+TIERS = ("bulk", "standard", "frontier")  # the cheapest models first
+USES = ("chat", "responses", "embeddings", "messages")  # what a gateway may be asked for, one word a route
 
 MISSING_PREFIX = "missing:"
 _NAME_LONGEST = 120
@@ -87,6 +91,26 @@ class TenantState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     block: Block | None = None
 
 
+class Selected(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The model that a tier stands for in one use: for the whole tenant, or for one of its projects."""
+
+    use: str  # one of USES
+    tier: str  # one of TIERS
+    provider: str
+    model: str
+    project: str = ""  # "" for all that have none of their own
+
+
+class TenantRouting(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`routing:tenant:{tid}`: the models that a tenant chose for callers who ask for a tier and not for a model."""
+
+    schema: int = SCHEMA
+    rev: int
+    env: str
+    tenant: str
+    selections: tuple[Selected, ...] = ()
+
+
 class Missing(msgspec.Struct, frozen=True, kw_only=True):
     """`missing:{provider}:{model}`: a model that was used and has no price. Written once, by a gateway only."""
 
@@ -114,6 +138,11 @@ def tenant_pricing_document(tenant_id: str) -> str:
     return f"{TENANT_PRICING_PREFIX}{tenant_id}"
 
 
+def routing_document(tenant_id: str) -> str:
+    """The KV key of what a tenant's tiers stand for."""
+    return f"{ROUTING_PREFIX}{tenant_id}"
+
+
 def missing_document(provider: str, model: str) -> str:
     """The KV key of an unpriced model's flag: names come from callers, so they are capped and percent-encoded."""
     return f"{MISSING_PREFIX}{_encoded(provider)}:{_encoded(model)}"
@@ -127,4 +156,5 @@ def _encoded(name: str) -> str:
 encode = msgspec.json.Encoder().encode
 decode_key = msgspec.json.Decoder(KeyPolicy).decode
 decode_tenant = msgspec.json.Decoder(TenantState).decode
+decode_routing = msgspec.json.Decoder(TenantRouting).decode
 decode_missing = msgspec.json.Decoder(Missing).decode

@@ -51,6 +51,8 @@ class Denied(StrEnum):
     BUDGET_EXHAUSTED = "budget_exhausted"
     MODEL_NOT_ALLOWED = "model_not_allowed"
     PROVIDER_NOT_ALLOWED = "provider_not_allowed"
+    TIER_NOT_ALLOWED = "tier_not_allowed"
+    MODEL_NOT_SELECTED = "model_not_selected"
     PROVIDER_UNKNOWN = "provider_unknown"
     MODEL_UNPRICED = "model_unpriced"
     RATE_LIMITED = "rate_limited"

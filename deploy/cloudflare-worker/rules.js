@@ -19,6 +19,8 @@ export const HTTP_STATUS = {
   budget_exhausted: 402,
   model_not_allowed: 403,
   provider_not_allowed: 403,
+  tier_not_allowed: 403,
+  model_not_selected: 404,
   provider_unknown: 404,
   model_unpriced: 403,
   rate_limited: 429,

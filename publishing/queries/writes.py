@@ -18,7 +18,7 @@ from publishing.queries.health import KINDS
 from publishing.says import says
 from publishing.subjects import KEY_PREFIX, TENANT_PREFIX, About, Subject, subjects_of
 from wire.display import duration
-from wire.documents import PRICING_BLOB, PRICING_VERSION, TENANT_PRICING_PREFIX
+from wire.documents import PRICING_BLOB, PRICING_VERSION, ROUTING_PREFIX, TENANT_PRICING_PREFIX
 
 SHARED = ""  # the tenant of documents that all share
 
@@ -101,6 +101,8 @@ def _narrowed(narrowed: Narrowed) -> QuerySet[KvVersion]:
             found = found.filter(key__startswith=TENANT_PREFIX)
         case About.OVERRIDES:
             found = found.filter(key__startswith=TENANT_PRICING_PREFIX)
+        case About.ROUTING:
+            found = found.filter(key__startswith=ROUTING_PREFIX)
         case About.PRICES:
             found = found.filter(env__in=settings.SPENDOPS.environments, key__in=(PRICING_BLOB, PRICING_VERSION))
     if narrowed.actors is not None:

@@ -13,6 +13,7 @@ from changes.models import OutboxRow
 from changes.record import Topic
 from pricing.queries import current_book
 from pricing.queries_overrides import tenants_with_overrides
+from pricing.queries_selections import tenants_with_selections
 from publishing.entries import content_digest
 from publishing.models import KvEntry
 from publishing.render import render
@@ -20,8 +21,10 @@ from tenants.models import ApiKey, Tenant
 from wire.documents import (
     PRICING_BLOB,
     PRICING_VERSION,
+    ROUTING_PREFIX,
     TENANT_PRICING_PREFIX,
     key_document,
+    routing_document,
     tenant_document,
     tenant_pricing_document,
 )
@@ -76,6 +79,9 @@ def _things(env: str, keys: Collection[str]) -> dict[str, Thing]:
     charged = [key.removeprefix(TENANT_PRICING_PREFIX) for key in keys if key.startswith(TENANT_PRICING_PREFIX)]
     for pk in Tenant.objects.filter(pk__in=charged).values_list("pk", flat=True):
         found[tenant_pricing_document(pk)] = Thing(Topic.OVERRIDES, pk)
+    routed = [key.removeprefix(ROUTING_PREFIX) for key in keys if key.startswith(ROUTING_PREFIX)]
+    for pk in Tenant.objects.filter(pk__in=routed).values_list("pk", flat=True):
+        found[routing_document(pk)] = Thing(Topic.ROUTING, pk)
     if not {PRICING_BLOB, PRICING_VERSION}.isdisjoint(keys):
         found |= _prices()
     return found
@@ -87,6 +93,8 @@ def _every_thing(env: str, piece: int) -> Iterator[dict[str, Thing]]:
         yield {tenant_document(pk): Thing(Topic.TENANT, pk) for (pk,) in tenants}
     for tenants in _pages(tenants_with_overrides(), piece):
         yield {tenant_pricing_document(pk): Thing(Topic.OVERRIDES, pk) for (pk,) in tenants}
+    for tenants in _pages(tenants_with_selections(), piece):
+        yield {routing_document(pk): Thing(Topic.ROUTING, pk) for (pk,) in tenants}
     for keys in _pages(ApiKey.objects.filter(env=env).values_list("pk", "hash", "project"), piece):
         yield {key_document(key_hash): Thing(Topic.KEY, pk, project) for pk, key_hash, project in keys}
 

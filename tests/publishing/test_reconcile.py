@@ -34,7 +34,7 @@ from wire.kv.stores import Kind
 JOB = Actor.system("tests")
 OTHERS = {
     missing_document("openai", "gpt-99"): b'{"schema":1}',
-    "routing:blob": b'{"of":"another time"}',
+    "routes:blob": b'{"of":"another time"}',
     "kez": b"a neighbour by name",
     "key;": b"a neighbour by name",
 }

@@ -41,6 +41,7 @@ def test_keys(case):
 DOCUMENTS = {
     "key": (documents.decode_key, documents.key_document),
     "tenant": (documents.decode_tenant, documents.tenant_document),
+    "routing": (documents.decode_routing, lambda rest: documents.routing_document(rest.removeprefix("tenant:"))),
     "missing": (documents.decode_missing, None),
 }
 EVENTS = {"usage": events.decode_usage, "denial": events.decode_denial}
