@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from pricing import figures
-from pricing.forms import CatalogueForm
+from pricing.forms.catalogue import CatalogueForm
 from pricing.models import ModelPrice
 from pricing.queries import current_book, find_models, model_by_name, price_history, rules_in
 from pricing.sources.base import Report

@@ -1,0 +1,1 @@
+"""What the pages of prices can be asked, and what people write in them."""

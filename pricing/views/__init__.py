@@ -1,0 +1,1 @@
+"""Pages of prices, a module a page."""
