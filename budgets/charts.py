@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
-from spend.charts import GRID, INK, TEXT, Chart, daily_chart
+from spend.charts import daily_chart
 from spend.stack import Stack
+from tenants.frame.charts import GRID, INK, TEXT, Chart
 from wire import display
 
 

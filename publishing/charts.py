@@ -8,7 +8,8 @@ from datetime import datetime
 
 import plotly.graph_objects as go
 
-from spend.charts import GRID, INK, OPEN_DAY, SERIES, SURFACE, TEXT, Chart
+from spend.charts import OPEN_DAY
+from tenants.frame.charts import GRID, INK, SERIES, SURFACE, TEXT, Chart
 from wire.display import counted
 
 

@@ -1,4 +1,4 @@
-"""Charts as Plotly figures in JSON, drawn by static/js/chart.js, in the light colours; `DARK` has the dark ones.
+"""The chart of daily spend; see `tenants.frame.charts` for what all charts share.
 
 Bars carry money as decimal strings, so that what is drawn is exactly what the table says.
 """
@@ -6,47 +6,17 @@ Bars carry money as decimal strings, so that what is drawn is exactly what the t
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from html import escape
-from typing import Any
 
 import plotly.graph_objects as go
 
 from spend.stack import Series, Stack
+from tenants.frame.charts import GRID, INK, OTHER, SERIES, SURFACE, TEXT, Chart
 from wire import display
 
-# (light, dark), in the order of the groups; the same as --so-series-1 … in static/css/tokens.css.
-SERIES = (
-    ("#3b7dd8", "#6ba3ef"),
-    ("#8a63c9", "#ab8ae3"),
-    ("#c65c94", "#e286b6"),
-    ("#8d8f3c", "#b5b75f"),
-    ("#9b6f52", "#c79a7b"),
-    ("#8db4ea", "#3f6aa6"),
-    ("#c3abe6", "#6d549b"),
-)
-OTHER = ("#8a97a3", "#75838f")
-TEXT = ("#52616d", "#9dadb8")
-GRID = ("#e4e9ec", "#232e36")
-SURFACE = ("#ffffff", "#141c22")
-INK = ("#16212a", "#e5ebef")
-DARK = dict((*SERIES, OTHER, TEXT, GRID, SURFACE, INK))
-
 OPEN_DAY = "/"  # the hatching of a day that is not over
-
-
-@dataclass(frozen=True)
-class Chart:
-    """What a page needs: the figure, its colours in the dark theme, and what it shows in words."""
-
-    figure: dict[str, Any]
-    says: str
-
-    @property
-    def payload(self) -> dict[str, Any]:
-        return {"figure": self.figure, "dark": DARK}
 
 
 def daily_chart(spend: Stack, *, today: date, axis_last: date, cumulative: bool = False) -> Chart:

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spend.charts import DARK, OPEN_DAY, OTHER, SERIES, daily_chart
+from spend.charts import OPEN_DAY, daily_chart
 from spend.comparison import compare
 from spend.stack import SHOWN_GROUPS, Sum, stack
+from tenants.frame.charts import DARK, OTHER, SERIES
 
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 21)
 TOKENS = Path(__file__).resolve().parents[2] / "static" / "css" / "tokens.css"
