@@ -20,6 +20,7 @@ from tenants.models import Tenant
 OPEN = (Rerating.Status.WAITING, Rerating.Status.RUNNING)
 _BROKEN_OFF = (Rerating.Status.STOPPED, Rerating.Status.FAILED)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LONGEST = {"provider": 64, "model": 400}
 _SCOPE = ("tenant_id", "provider", "model", "begin", "end", "unpriced_only")
 
 
@@ -35,8 +36,8 @@ def start_dry_run(
 ) -> Rerating:
     """Begin to find out what calls from `begin` on and before `end` would cost by the prices that hold now.
 
-    It writes no event. "" means every tenant, provider or model; `model` is one asked for or priced. Raises RefusedError
-    with the field at fault.
+    It writes no event. "" means every tenant, provider or model; `model` is one asked for or priced. Raises
+    RefusedError with the field at fault.
     """
     if end <= begin:
         raise InvalidSettingError("The end must be after the beginning.", field="end")
@@ -60,8 +61,7 @@ def start_dry_run(
         price_version=version,
         created_by=by.id,
     )
-    for field in ("provider", "model"):
-        most = Rerating._meta.get_field(field).max_length or 0
+    for field, most in _LONGEST.items():
         if len(getattr(job, field)) > most:
             raise InvalidSettingError(f"That name is too long: {most} characters at most.", field=field)
     with transaction.atomic():
