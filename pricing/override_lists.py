@@ -23,30 +23,27 @@ _NEEDED = {"name", "kind"}
 
 
 class ListedOverride(NamedTuple):
-    """One line. `settings.project` is a project's id or its name."""
+    """One line. `settings.project` is a project's id or its name; `faults` is what could not be read of it."""
 
     line: int
     settings: OverrideSettings
+    faults: tuple[Fault, ...] = ()
 
 
 def read_list(text: str, *, zone: ZoneInfo, now: datetime) -> list[ListedOverride]:
     """The overrides that a text lists; one without a start begins `now`.
 
-    Raises ManyRefusedError with everything that cannot be read.
+    What is wrong with a line stands beside it, so that all can be told at once. Raises ManyRefusedError for a text that
+    is no list.
     """
     given = text.removeprefix("\ufeff")
     begins = given.lstrip()[:1]
     rows = _json_array(given) if begins == "[" else _json_lines(given) if begins == "{" else _csv_rows(given)
     found: list[ListedOverride] = []
-    faults: list[Fault] = []
     for line, row in rows:
         if len(found) >= LINES_MOST:
             raise ManyRefusedError([Fault(line, "", f"The list is too long: it may have {LINES_MOST:,} at once.")])
-        reading = _Reading(line, row, zone)
-        found.append(reading.listed(now))
-        faults += reading.faults
-    if faults:
-        raise ManyRefusedError(faults)
+        found.append(_Reading(line, row, zone).listed(now))
     if not found:
         raise ManyRefusedError([Fault(1, "", "There is no override in this list.")])
     return found
@@ -75,7 +72,7 @@ class _Reading:
             basis_points=self._percent(),
             priority=self._priority(),
         )
-        return ListedOverride(self._line, settings)
+        return ListedOverride(self._line, settings, tuple(self.faults))
 
     def _fault(self, field: str, message: str) -> None:
         self.faults.append(Fault(self._line, field, message))

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import Max
 from django.utils import timezone
 
 from changes.actor import Actor
@@ -20,6 +20,7 @@ from pricing.models import Override, OverrideBook
 from pricing.override_lists import ListedOverride
 from pricing.override_names import CatalogueNames
 from pricing.override_rules import InvalidOverrideError, OverrideSettings, in_order
+from pricing.queries_overrides import held_overrides
 from tenants.actions.standing import hold_open
 from tenants.actions.versions import refuse_overtaken
 from tenants.errors import Fault, ManyRefusedError, NameTakenError, QuotaError, RefusedError, StatusError
@@ -109,6 +110,9 @@ def import_overrides(
         checks = _Checks(tenant, all_at_once=True)
         rows, faults, now = [], [], timezone.now()
         for each in listed:
+            if each.faults:
+                faults += each.faults
+                continue
             row = Override(tenant=tenant, created_at=now)
             try:
                 checks.take(row, checks.with_project(each), line=each.line)
@@ -254,8 +258,7 @@ def _locked(override: Override) -> Override:
 
 def _new_book(tenant_id: str) -> OverrideBook:
     """All rules as they are now: those in force, those to come, and those that were and keep their calls' price."""
-    held = Override.objects.filter(Q(status=Override.Status.ACTIVE) | Q(ends_at__gt=F("starts_at")))
-    rules = in_order(held.filter(tenant=tenant_id))
+    rules = in_order(held_overrides(tenant_id))
     newest = OverrideBook.objects.filter(tenant=tenant_id).aggregate(newest=Max("version"))["newest"] or 0
     book: OverrideBook = OverrideBook.objects.create(
         tenant_id=tenant_id, version=newest + 1, rules=msgspec.to_builtins(rules)

@@ -119,6 +119,9 @@ OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = 
     ("POST", "/keys/{key_id}/disable"): lambda ids: {},
     ("POST", "/keys/{key_id}/enable"): lambda ids: {},
     ("DELETE", "/keys/{key_id}"): lambda ids: {},
+    ("POST", "/overrides"): lambda ids: {"name": "New", "kind": "free", "provider": "*", "model": "new*"},
+    ("PATCH", "/overrides/{override_id}"): lambda ids: {"percent": "-7.5"},
+    ("POST", "/overrides/{override_id}/archive"): lambda ids: {},
     ("POST", "/prices/by-hand"): lambda ids: {
         "provider": "acme",
         "model": "other",
@@ -161,7 +164,7 @@ def prepare(company: Company, what: str) -> None:
 
 def of_platform(what: str) -> bool:
     """Whether a page or an operation is for platform admins only."""
-    return what == "publishing:retry_object" or what.startswith(("tenants:tenant", "/tenants", "/prices"))
+    return what == "publishing:retry_object" or what.startswith(("tenants:tenant", "/tenants", "/prices", "/overrides"))
 
 
 @pytest.fixture
