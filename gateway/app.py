@@ -16,6 +16,7 @@ from gateway.calls.admission import Admission
 from gateway.calls.calls import Calls
 from gateway.calls.forwarding import Forwarder
 from gateway.calls.recording import Recorder
+from gateway.calls.routing import Routes
 from gateway.catalogue import anthropic_list, models_for, openai_list
 from gateway.config import Settings
 from gateway.health import health
@@ -77,6 +78,7 @@ class Gateway:
             self._auth,
             Admission(
                 settings,
+                routes=Routes(self._policies, settings.providers),
                 mirror=self._mirror,
                 prices=self._prices,
                 tenant_prices=tenant_prices,

@@ -1,4 +1,4 @@
-"""What keys and tenants may do: the documents `key:…` and `tenant:…`, parsed when first needed."""
+"""What keys and tenants may do, and what tiers stand for: documents that are parsed when first needed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,24 @@ import msgspec
 import structlog
 
 from gateway.mirror import Document
-from wire.documents import SCHEMA, KeyPolicy, TenantState, decode_key, decode_tenant, key_document, tenant_document
+from wire.documents import (
+    ROUTING_PREFIX,
+    SCHEMA,
+    KeyPolicy,
+    TenantRouting,
+    TenantState,
+    decode_key,
+    decode_routing,
+    decode_tenant,
+    key_document,
+    routing_document,
+    tenant_document,
+)
 
 log = structlog.get_logger(__name__)
 
-_Held = bytes | KeyPolicy | TenantState
+_Read = KeyPolicy | TenantState | TenantRouting
+_Held = bytes | _Read
 
 
 class PolicyUnreadable(Exception):
@@ -23,7 +36,7 @@ class PolicyUnreadable(Exception):
 class Policies:
     """The policy documents of one environment. Read and changed on the event loop only."""
 
-    prefixes: tuple[str, ...] = ("key:", "tenant:")
+    prefixes: tuple[str, ...] = ("key:", "tenant:", ROUTING_PREFIX)
 
     def __init__(self) -> None:
         self._documents: dict[str, _Held] = {}
@@ -47,6 +60,14 @@ class Policies:
             return held
         return self._parsed(name, held, decode_tenant)  # type: ignore[arg-type, return-value]
 
+    def routing(self, tenant_id: str) -> TenantRouting | None:
+        """What a tenant's tiers stand for; None when it selected nothing. Raises PolicyUnreadable."""
+        name = routing_document(tenant_id)
+        held = self._documents.get(name)
+        if held is None or type(held) is TenantRouting:
+            return held
+        return self._parsed(name, held, decode_routing)  # type: ignore[arg-type, return-value]
+
     def __len__(self) -> int:
         return len(self._documents)
 
@@ -57,7 +78,7 @@ class Policies:
             else:
                 self._documents[name] = body
 
-    def _parsed(self, name: str, body: bytes, decode: Callable[[bytes], KeyPolicy | TenantState]) -> _Held:
+    def _parsed(self, name: str, body: bytes, decode: Callable[[bytes], _Read]) -> _Held:
         try:
             document = decode(body)
         except msgspec.DecodeError as error:

@@ -67,10 +67,12 @@ def receipt(
     charge: str | None = None,
     warnings: Iterable[str] = (),
     sandbox: bool = False,
+    selected: str = "",
 ) -> Headers:
     """The receipt: which event to look for, what the call cost (USD) where that is known in time, what was left out.
 
-    What is charged is named only where it differs from the cost.
+    What is charged is named only where it differs from the cost, `selected` only where a tier was asked for: the model
+    that it stood for.
     """
     headers = [(b"x-request-id", request_id.encode())]
     if event_id:
@@ -79,6 +81,8 @@ def receipt(
         headers.append((b"x-spendops-cost", cost.encode()))
     if charge is not None and charge != cost:
         headers.append((b"x-spendops-charge", charge.encode()))
+    if selected:
+        headers.append((b"x-spendops-model", selected.encode("ascii", "replace")))
     if sandbox:
         headers.append((b"x-spendops-sandbox", b"1"))
     text = "; ".join(warnings)

@@ -92,6 +92,7 @@ class Api(Protocol):
 
     path: str
     suffix: str  # what follows a provider's base URL
+    use: str  # what selections call it: one of `wire.documents.USES`
     shape: Shape
 
     def problem(self, body: Body) -> str | None:

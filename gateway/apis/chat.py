@@ -95,6 +95,7 @@ class Chat:
 
     path = "/v1/chat/completions"
     suffix = "/chat/completions"
+    use = "chat"
     shape = Shape.OPENAI
 
     def problem(self, body: Body) -> str | None:

@@ -14,6 +14,7 @@ class Embeddings:
 
     path = "/v1/embeddings"
     suffix = "/embeddings"
+    use = "embeddings"
     shape = Shape.OPENAI
 
     def problem(self, body: Body) -> str | None:

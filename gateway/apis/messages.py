@@ -67,6 +67,7 @@ class Messages:
 
     path = "/v1/messages"
     suffix = "/messages"
+    use = "messages"
     shape = Shape.ANTHROPIC
 
     def problem(self, body: Body) -> str | None:

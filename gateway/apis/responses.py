@@ -53,6 +53,7 @@ class Responses:
 
     path = "/v1/responses"
     suffix = "/responses"
+    use = "responses"
     shape = Shape.OPENAI
 
     def problem(self, body: Body) -> str | None:

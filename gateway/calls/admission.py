@@ -12,6 +12,7 @@ from gateway.arrival import Arrival
 from gateway.attribution import attribution
 from gateway.auth import Caller
 from gateway.calls.call import Call, Refused
+from gateway.calls.routing import NoRoute, Routes
 from gateway.config import Settings
 from gateway.estimate import expected_tokens
 from gateway.incoming import BodyTooLarge, Incoming, Receive, read_body
@@ -19,9 +20,9 @@ from gateway.limits import Limiter
 from gateway.mirror import Mirror
 from gateway.outbox import Outbox
 from gateway.pricebook import Prices
-from gateway.providers.registry import choose
 from gateway.refusals import MODEL_LONGEST
 from gateway.rules import Asked, Refusal, block_refusal, model_refusal
+from gateway.selecting import HEADER
 from gateway.tenantprices import TenantPrices
 from wire.events import Denied
 
@@ -33,6 +34,7 @@ class Admission:
         self,
         settings: Settings,
         *,
+        routes: Routes,
         mirror: Mirror,
         prices: Prices,
         tenant_prices: TenantPrices,
@@ -41,6 +43,7 @@ class Admission:
     ) -> None:
         self._settings = settings
         self._limiter = limiter
+        self._routes = routes
         self._mirror = mirror
         self._prices = prices
         self._tenant_prices = tenant_prices
@@ -81,33 +84,38 @@ class Admission:
         if problem:
             return Refused(Refusal(Denied.BODY_INVALID, problem), asked)
         book = self._prices.book
-        choice = choose(api, asked, self._settings.providers, book)
-        refusal = model_refusal(caller.policy, Asked(choice.name, choice.model, _substitutes(body)))
+        route = self._routes.find(api, asked, request.header(HEADER), caller, book)
+        if isinstance(route, NoRoute):
+            return Refused(route.refusal, route.asked, route.revs)
+        refusal = model_refusal(caller.policy, Asked(route.name, route.model, _substitutes(body)))
         if refusal is not None:
-            return Refused(refusal, choice.model)
-        if choice.provider is None:
-            refusal = Refusal(Denied.PROVIDER_UNKNOWN, f"The provider {choice.name} is not set up here.")
-            return Refused(refusal, choice.model)
+            return Refused(refusal, route.asked)
+        if route.provider is None:
+            refusal = Refusal(Denied.PROVIDER_UNKNOWN, f"The provider {route.name} is not set up here.")
+            return Refused(refusal, route.asked)
         if caller.policy.pricing.min_version > (book.version if book else 0):
             refusal = Refusal(Denied.POLICY_UNAVAILABLE, "This key's prices have not arrived yet. Try again shortly.")
-            return Refused(refusal, choice.model)
+            return Refused(refusal, route.asked)
         if not self._outbox.ready:
             refusal = Refusal(Denied.OUTBOX_UNAVAILABLE, "Calls cannot be recorded at present. Try again shortly.")
-            return Refused(refusal, choice.model)
+            return Refused(refusal, route.asked)
         put_down_to = attribution(request, body, api.shape, caller.policy.tags)
         streamed = api.streamed(body)
-        hide_usage = streamed and choice.provider.kind.asks_usage and api.ask_usage(body)
-        body["model"] = choice.model
+        hide_usage = streamed and route.provider.kind.asks_usage and api.ask_usage(body)
+        body["model"] = route.model
         # Last of all, so that a call that is refused for another reason uses up no limit.
         slot = self._limiter.take(caller.policy, partial(expected_tokens, body))
         if isinstance(slot, Refusal):
-            return Refused(slot, choice.model)
+            return Refused(slot, route.asked)
         return Call(
             arrival=arrival,
             api=api,
             caller=caller,
-            provider=choice.provider,
-            model=choice.model,
+            provider=route.provider,
+            model=route.model,
+            asked=route.asked,
+            tier=route.tier,
+            selected=route.selected,
             body=body,
             book=book,
             terms=self._tenant_prices.of(caller.policy.tenant),
@@ -120,7 +128,7 @@ class Admission:
 
 
 def _parsed(request: Incoming, raw: bytes) -> tuple[Body, str]:
-    """The body as an object with a model, or what is wrong with it."""
+    """The body as an object with a model ("" when only the header names a tier), or what is wrong with it."""
     encoding = request.header(b"content-encoding").lower()
     if encoding not in ("", "identity"):
         return {}, f"The body is compressed ({encoding[:20]}): send it as plain JSON."
@@ -131,6 +139,8 @@ def _parsed(request: Incoming, raw: bytes) -> tuple[Body, str]:
     if not isinstance(body, dict):
         return {}, "The body must be a JSON object."
     model = body.get("model")
+    if model in (None, "") and request.header(HEADER):
+        return body | {"model": ""}, ""  # the tier says enough
     if not isinstance(model, str) or not model.strip():
         return {}, "The body must name a model, as a text in the field 'model'."
     if len(model) > MODEL_LONGEST or not model.isprintable():

@@ -26,6 +26,9 @@ class Call(NamedTuple):
     caller: Caller
     provider: Provider
     model: str  # as the provider names it
+    asked: str  # what the caller asked for: the same, or a tier
+    tier: str
+    selected: bool  # whether the model was chosen for the tier that was asked for
     body: Body
     book: PriceBook | None  # taken once: the call is priced by this book whatever is published meanwhile
     terms: Terms  # the tenant's overrides, taken once in the same way
@@ -37,10 +40,14 @@ class Call(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A call that may not be forwarded, and the model that it asked for, as far as it could be read."""
+    """A call that may not be forwarded, and the model that it asked for, as far as it could be read.
+
+    `revs` are those of documents that decided beside the caller's.
+    """
 
     refusal: Refusal
     model: str = ""
+    revs: dict[str, int] = {}
 
 
 class Ending(NamedTuple):

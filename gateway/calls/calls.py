@@ -51,7 +51,13 @@ class Calls:
         )
         if isinstance(call, Refused):
             await self._refusals.refuse(
-                send, arrival, api.shape, call.refusal, policy=caller.policy, revs=caller.revs, model=call.model
+                send,
+                arrival,
+                api.shape,
+                call.refusal,
+                policy=caller.policy,
+                revs=caller.revs | call.revs,
+                model=call.model,
             )
             return
         try:

@@ -210,6 +210,7 @@ class Forwarder:
             charge=metered.charge if metered else None,
             warnings=call.put_down_to.warnings,
             sandbox=call.provider.sandbox,
+            selected=f"{call.provider.name}/{call.model}" if call.selected else "",
         )
 
     async def _send_error(

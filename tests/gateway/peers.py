@@ -26,9 +26,12 @@ from wire.documents import (
     Block,
     KeyPolicy,
     KeyStatus,
+    Selected,
+    TenantRouting,
     TenantState,
     encode,
     key_document,
+    routing_document,
     tenant_document,
 )
 from wire.env import Env
@@ -178,6 +181,12 @@ class GatewayUnderTest:
     def block_tenant(self, tenant: str, block: Block | None = None, *, suspended: bool = False) -> None:
         state = TenantState(rev=self.rev(), env=self.env, tenant=tenant, block=block, suspended=suspended)
         self.write(Write(tenant_document(tenant), state.rev, encode(state)))
+
+    def select(self, tenant: str, *selections: Selected) -> int:
+        """Publish what a tenant's tiers stand for; returns the document's rev."""
+        routing = TenantRouting(rev=self.rev(), env=self.env, tenant=tenant, selections=selections)
+        self.write(Write(routing_document(tenant), routing.rev, encode(routing)))
+        return routing.rev
 
     # -- what came out
 

@@ -27,6 +27,7 @@ from gateway.outbox import Outbox
 from gateway.providers.base import Provider
 from gateway.providers.openai import OPENAI
 from gateway.rules import Refusal
+from gateway.tenantprices import LIST_PRICES
 from gateway.upstream import Answer
 from tests.gateway.peers import GatewayUnderTest, IssuedKey, wait_for
 from tests.gateway.prices import blob, writes
@@ -152,8 +153,9 @@ def test_a_defect_of_our_own_leaves_an_estimate(make_gateway):
     slot = limits.take(policy, lambda: 0)
     assert not isinstance(slot, Refusal)
     call = Call(
-        Arrival.of(request), Chat(), Caller(policy, None, {}, "", ""), openai, "gpt-4o-mini", body, None,
-        Attribution({}, ""), False, False, slot, 0.0,
+        arrival=Arrival.of(request), api=Chat(), caller=Caller(policy, None, {}, "", ""), provider=openai,
+        model="gpt-4o-mini", asked="gpt-4o-mini", tier="", selected=False, body=body, book=None, terms=LIST_PRICES,
+        put_down_to=Attribution({}, ""), streamed=False, hide_usage=False, slot=slot, whole=0.0,
     )  # fmt: skip
 
     async def hears_nothing() -> dict[str, object]:
