@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.utils import timezone
 
 from pricing.models import Override, OverrideBook
+from pricing.override_rules import OverrideSettings, in_order
 from tenants.models import Tenant
 from tenants.scope import tenant_scope
 from wire.documents import SCHEMA
@@ -19,6 +21,48 @@ def overrides_of(tenant_id: str, *, status: str = "") -> QuerySet[Override]:
     """A tenant's overrides, the newest first; those of one status only, when it is said. Needs an open scope."""
     rows = Override.objects.filter(tenant=tenant_id).select_related("project").order_by("-created_at", "-id")
     return rows.filter(status=status) if status else rows
+
+
+def held_overrides(tenant_id: str) -> QuerySet[Override]:
+    """The overrides that a tenant's rules are made of: in force, to come, and ended ones, whose calls keep their price.
+
+    Needs an open scope.
+    """
+    held = Q(status=Override.Status.ACTIVE) | Q(ends_at__gt=F("starts_at"))
+    rows: QuerySet[Override] = Override.objects.filter(held, tenant=tenant_id)
+    return rows
+
+
+def rules_with(
+    tenant_id: str, wanted: OverrideSettings | None, *, instead_of: Override | None = None
+) -> tuple[OverrideRule, ...]:
+    """A tenant's rules as if an override were among them, at all times; without `wanted`, as if one were not.
+
+    `instead_of` is the one that is changed, or left out. `wanted` is clean.
+    """
+    with tenant_scope(tenant_id):
+        rows = list(held_overrides(tenant_id).exclude(pk=instead_of.pk if instead_of else ""))
+    if wanted is None:
+        return in_order(rows)
+    assumed = Override(
+        tenant_id=tenant_id,
+        project_id=wanted.project or None,
+        name=wanted.name,
+        provider=wanted.provider,
+        model=wanted.model,
+        kind=wanted.kind,
+        prices=dict(wanted.prices),
+        basis_points=wanted.basis_points,
+        starts_at=wanted.starts_at,
+        priority=wanted.priority,
+        created_at=instead_of.created_at if instead_of else timezone.now(),
+    )
+    if instead_of is not None:
+        assumed.pk = instead_of.pk
+    return tuple(
+        msgspec.structs.replace(rule, start=0, end=0) if rule.id == assumed.pk else rule
+        for rule in in_order([*rows, assumed])
+    )
 
 
 def override_by_id(tenant_id: str, override_id: str) -> Override | None:
@@ -74,6 +118,16 @@ def current_overrides(tenant_id: str) -> Overrides:
     found = finder_of(tenant_id, newest_version(tenant_id))
     assert found is not None  # noqa: S101 - books are never deleted
     return found
+
+
+def finders_of(tenant_ids: Collection[str]) -> Mapping[str, Overrides]:
+    """What finds the rules of tenants as they are now; those without overrides are absent. Needs an open scope."""
+    return {tenant: _finder(tenant, book.version, rules_in(book)) for tenant, book in newest_books(tenant_ids).items()}
+
+
+def finder_with(tenant_id: str, rules: Sequence[OverrideRule]) -> Overrides:
+    """What finds a tenant's rule among some that were never published, such as those of `rules_with`."""
+    return _finder(tenant_id, 0, tuple(rules))
 
 
 def _finder(tenant_id: str, version: int, rules: tuple[OverrideRule, ...]) -> Overrides:

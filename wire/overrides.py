@@ -68,6 +68,7 @@ class Overrides:
 
     def __init__(self, document: TenantPricing) -> None:
         self.version = document.version
+        self.rules = document.rules
         self._rules = tuple((rule, fits(rule.provider), fits(rule.model)) for rule in document.rules)
         self._candidates = lru_cache(maxsize=_LOOKUPS_KEPT)(self._fitting)
 

@@ -30,14 +30,14 @@ class Rater:
         self.version = book.version
         self._book = book
         self._past = past
-        self._match = lru_cache(maxsize=_DECISIONS_KEPT)(self._decide)
+        self.match = lru_cache(maxsize=_DECISIONS_KEPT)(self._decide)
 
     def rate(self, event: PastEvent, overrides: Overrides | None) -> Rated:
         """What an event costs and is charged.
 
         A call that has a price and would lose it, because the book does not know its model any more, keeps what it has.
         """
-        match = self._match(event.provider, event.model_asked, event.model_priced, event.price_version)
+        match = self.match(event.provider, event.model_asked, event.model_priced, event.price_version)
         listed = None
         if match is not None:
             moment = datetime.fromtimestamp(event.ts / 1000, UTC)
@@ -56,9 +56,10 @@ class Rater:
         """The model in our book. A gateway looks a call up by the name that was asked for or, for a call that it led
         elsewhere, by the one that answered, which events do not hold: the model that it was priced as stands for that.
         """
-        if priced and self._named(provider, asked, version) != priced:
-            return self._known(provider, priced)
-        return self._book.find(provider, asked)
+        found = self._book.find(provider, asked)
+        if not priced or (found is not None and found.priced_as == priced):
+            return found
+        return found if self._named(provider, asked, version) == priced else self._known(provider, priced)
 
     def _named(self, provider: str, asked: str, version: int) -> str | None:
         """The model that the asked name meant when the call was made."""
