@@ -253,7 +253,7 @@ def _publish(
     if not draft.changed:
         raise RefusedError("These are the prices that are held already. Nothing was changed.")
     after = {"what": what, "count": count, "prices": told} | ({"was": before} if before else {})
-    return draft.publish("prices.by_hand", origin=_ORIGIN, by=by, after=after)
+    return draft.publish_book("prices.by_hand", origin=_ORIGIN, by=by, after=after)
 
 
 def composed(rows: Sequence[HandPrice]) -> ModelPrices:

@@ -184,7 +184,7 @@ def _approve(draft: Draft, row: PriceSync, by: Actor) -> PriceBook:
     if not draft.changed:
         raise RefusedError("The price book says all of this already: reject the change set. Nothing was changed.")
     _show(draft, applied)
-    book = draft.publish(
+    book = draft.publish_book(
         "prices.approved",
         origin=origin,
         by=by,

@@ -79,7 +79,7 @@ class Draft:
         """Whether there is anything to publish."""
         return self.prices != self.held or list(self.rules.items()) != list(self.held_rules.items())
 
-    def publish(
+    def publish_book(
         self,
         kind: str,
         *,

@@ -80,7 +80,7 @@ def _sync(catalogue: Catalogue, by: Actor, now: datetime) -> Synced:
     described = describe_catalogue(catalogue, now, held=draft.prices.keys())
     new, changed, gone = (sum(1 for each in small if each.kind == kind) for kind in (NEW, CHANGED, GONE))
     if draft.changed:
-        book = draft.publish(
+        book = draft.publish_book(
             "prices.synced",
             origin=Origin(catalogue.source, catalogue.source_version),
             report=catalogue.report,

@@ -23,6 +23,7 @@ RECORDERS = {
     "_changed",
     "_set_status",
     "use_passkey",
+    "publish_book",
 }
 
 
