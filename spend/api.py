@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, cast
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from tenants.frame.problems import ApiProblem, Problem
 from tenants.gates import keys_seen
 from tenants.http import TenantRequest
 from tenants.permissions import Permission
-from wire.money import decimal_from_pico
+from wire.money import usd_string
 
 usage = Router(tags=["Usage"])
 
@@ -138,8 +139,8 @@ def _shown(tenant_id: str, row: RequestRow) -> dict[str, Any]:
         "model_priced": row.model_priced,
         "service_tier": row.service_tier,
         "units": row.units,
-        "cost_usd": None if row.cost is None else f"{row.cost:f}",
-        "charge_usd": None if row.charge is None else f"{row.charge:f}",
+        "cost_usd": _usd(row.cost),
+        "charge_usd": _usd(row.charge),
         "cost": cost
         and {
             "price_version": cost.price_version,
@@ -168,6 +169,11 @@ def _shown(tenant_id: str, row: RequestRow) -> dict[str, Any]:
     }
 
 
+def _usd(amount: Decimal | None) -> str | None:
+    """All twelve places, as events have them."""
+    return None if amount is None else f"{amount:.12f}"
+
+
 def _amounts(lines: tuple[ExplainedLine, ...], total: int | None, unpriced: tuple[str, ...]) -> dict[str, Any]:
     return {
         "lines": [
@@ -183,6 +189,6 @@ def _amounts(lines: tuple[ExplainedLine, ...], total: int | None, unpriced: tupl
             for line in lines
         ],
         "total_pico": None if total is None else str(total),
-        "total_usd": None if total is None else f"{decimal_from_pico(total):f}",
+        "total_usd": None if total is None else usd_string(total),
         "unpriced": list(unpriced),
     }
