@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
 
 from spend.periods import LABELS, Choice, Period, PeriodError, period_of
+from tenants.models import Tenant
 from wire.events import Denied, Status
 
 GROUPS = {"model": "Model", "project": "Project", "key": "API key", "provider": "Provider", "env": "Environment"}
@@ -50,8 +51,12 @@ REASONS = {
 Choices = Sequence[tuple[str, str]]
 
 
+def _date_input() -> forms.DateInput:
+    return forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+
 def _day() -> forms.DateField:
-    return forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
+    return forms.DateField(required=False, widget=_date_input())
 
 
 class PeriodForm(forms.Form):
@@ -160,3 +165,56 @@ class DenialsForm(PeriodForm):
         super().__init__(data, **rest)
         for name, choices in (("project", projects), ("key", keys)):
             self.fields[name].choices = [("", "All"), *choices]  # type: ignore[attr-defined]
+
+
+class SearchForm(forms.Form):
+    """A search, and a choice that stays as it is."""
+
+    search = True  # the filter bar then always has its button
+
+    of = forms.CharField(required=False, widget=forms.HiddenInput)
+    q = forms.CharField(
+        label="Search", required=False, max_length=200, widget=forms.TextInput(attrs={"type": "search"})
+    )
+
+    def __init__(self, data: Any, *, placeholder: str, of: str = "") -> None:
+        super().__init__({"q": data.get("q", ""), "of": of})
+        self.fields["q"].widget.attrs["placeholder"] = placeholder
+
+
+class ReratingForm(forms.Form):
+    """Which calls are to be priced anew."""
+
+    first = forms.DateField(label="First day", help_text="A day in UTC.", widget=_date_input())
+    last = forms.DateField(label="Last day", help_text="A day in UTC, included.", widget=_date_input())
+    tenant = forms.CharField(
+        label="Tenant", required=False, max_length=120, help_text="Its id or its name. All tenants when left out."
+    )
+    provider = forms.CharField(label="Provider", required=False, max_length=64)
+    model = forms.CharField(
+        label="Model", required=False, max_length=400, help_text="As it was asked for, or as it was priced."
+    )
+    unpriced_only = forms.BooleanField(label="Only calls that have no price", required=False)
+
+    def clean_tenant(self) -> str:
+        """The tenant's id."""
+        named: str = self.cleaned_data["tenant"].strip()
+        if not named:
+            return ""
+        found = Tenant.objects.filter(pk=named).first() or Tenant.objects.filter(name=named).first()
+        if found is None:
+            raise forms.ValidationError("There is no tenant with this id or name.")
+        return str(found.pk)
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """The arguments of `start_dry_run`."""
+        given = self.cleaned_data
+        return {
+            "begin": datetime.combine(given["first"], time(), UTC),
+            "end": datetime.combine(given["last"] + timedelta(days=1), time(), UTC),
+            "tenant_id": given["tenant"],
+            "provider": given["provider"],
+            "model": given["model"],
+            "unpriced_only": given["unpriced_only"],
+        }

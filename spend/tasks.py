@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from celery import shared_task
 
+from spend.clickhouse.errors import UnavailableError
 from spend.rerating.run import work_off_all
-from spend.unpriced import note_unpriced_models
+from spend.unpriced import note_unpriced_models, settle_unpriced_models
 
 AT_MOST_SECONDS = 4  # the worker has other things to do, too
 
@@ -14,6 +17,13 @@ AT_MOST_SECONDS = 4  # the worker has other things to do, too
 def collect_unpriced() -> None:
     """Bring the gateways' flags for unpriced models into SQL. A run that is lost or comes twice does no harm."""
     note_unpriced_models()
+
+
+@shared_task
+def settle_unpriced() -> None:
+    """Mark what has a price by now. While ClickHouse is away nothing is known, and the next run looks again."""
+    with suppress(UnavailableError):
+        settle_unpriced_models()
 
 
 @shared_task

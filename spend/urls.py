@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from spend.views import denials, key_use, overview, requests, unpriced
+from spend.views import denials, key_use, overview, requests, reratings, unpriced, what_if
 
 app_name = "spend"
 urlpatterns: list[URLPattern] = [
@@ -16,5 +16,13 @@ urlpatterns: list[URLPattern] = [
     path("denials", denials.page, name="denials"),
     path("denials/rows", denials.rows, name="denials_rows"),
     path("spend/keys/<str:key_id>/use", key_use.fragment, name="key_use"),
+    path("spend/override-preview", what_if.override_preview, name="override_preview"),
+    path("spend/price-impact", what_if.price_impact, name="price_impact"),
     path("unpriced", unpriced.page, name="unpriced"),
+    path("reratings", reratings.page, name="reratings"),
+    path("reratings/new", reratings.new, name="rerating_new"),
+    path("reratings/<str:rerating_id>", reratings.one, name="rerating"),
+    path("reratings/<str:rerating_id>/apply", reratings.apply, name="rerating_apply"),
+    path("reratings/<str:rerating_id>/stop", reratings.stop, name="rerating_stop"),
+    path("reratings/<str:rerating_id>/resume", reratings.resume, name="rerating_resume"),
 ]

@@ -38,4 +38,5 @@ app.conf.beat_schedule = {
     "work off changes of many keys": {"task": "tenants.tasks.work_off_key_batches", "schedule": 5.0},
     "go on with re-ratings": {"task": "spend.tasks.go_on_with_reratings", "schedule": 5.0},
     "collect unpriced models": {"task": "spend.tasks.collect_unpriced", "schedule": 30.0},
+    "settle unpriced models": {"task": "spend.tasks.settle_unpriced", "schedule": 300.0},
 }

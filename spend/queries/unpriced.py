@@ -24,6 +24,7 @@ class UnpricedModel(NamedTuple):
     tokens: int
     first_seen: datetime
     last_seen: datetime
+    envs: list[str]
 
 
 def unpriced_models(tenant_id: str, *, keys: Collection[str] | None = None) -> list[UnpricedModel]:
@@ -35,8 +36,8 @@ def unpriced_models(tenant_id: str, *, keys: Collection[str] | None = None) -> l
     where = Conditions().arrived(ms_of(now - timedelta(days=DAYS)), ms_of(now + timedelta(days=1)))
     where.keys(keys).add("isNull(charge) AND kind = 'call'")
     sql = (
-        "SELECT model_asked, provider, count() AS calls, sum(input_tokens + output_tokens), min(ts), max(ts)"  # noqa: S608
-        f" FROM usage_events FINAL WHERE {where} GROUP BY model_asked, provider"
+        "SELECT model_asked, provider, count() AS calls, sum(input_tokens + output_tokens), min(ts), max(ts),"  # noqa: S608
+        f" arraySort(groupUniqArray(env)) FROM usage_events FINAL WHERE {where} GROUP BY model_asked, provider"
         " ORDER BY calls DESC, model_asked, provider"
     )
     return [UnpricedModel(*row) for row in ask(sql, where.parameters, tenant_id=tenant_id, purpose="unpriced models")]

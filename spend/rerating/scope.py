@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, time, timedelta
 from typing import Any, NamedTuple
 
 from spend.models import Rerating
 from spend.zones import ms_of
+from wire.display import days
 
 
 class Scope(NamedTuple):
@@ -47,3 +49,15 @@ class Window(NamedTuple):
     tenant: str
     begin: int
     end: int
+
+
+def in_words(job: Rerating) -> str:
+    """Which calls a job is about, such as "Unpriced calls of openai/acme-7b, 1 – 21 Nov 2026 UTC"."""
+    calls = "Unpriced calls" if job.unpriced_only else "Calls"
+    name = "/".join(part for part in (job.provider, job.model) if part)
+    begin, end = job.begin.astimezone(UTC), job.end.astimezone(UTC)
+    if begin.time() == end.time() == time():
+        span = f"{days(begin.date(), end.date() - timedelta(days=1))} UTC"
+    else:
+        span = f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+    return f"{calls}{f' of {name}' if name else ''}, {span}"

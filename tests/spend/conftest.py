@@ -15,6 +15,7 @@ from spend.rollup import recount
 from tenants.models import Tenant
 from wire.config import Config
 from wire.events import DenialEvent, UsageEvent, encode
+from wire.kv.stores import Kind, Store
 from wire.queues.base import DENIALS, USAGE, Limits, Queue
 
 
@@ -59,9 +60,13 @@ class Queues:
 
 @pytest.fixture
 def queues(db: None, settings, tmp_path: Path) -> Iterator[Queues]:
-    """Empty queues of both environments. What is claimed and not acknowledged comes again at once."""
+    """Empty queues and KV of both environments. What is claimed and not acknowledged comes again at once."""
     limits = Limits(batch=1000, retries=5, visibility_seconds=0)
-    settings.SPENDOPS = dataclasses.replace(settings.SPENDOPS, data=tmp_path, limits=limits)
+    stores = {
+        env: (Store(Kind.EMBEDDED, env, "embedded", str(tmp_path / env / "kv.sqlite3")),)
+        for env in settings.SPENDOPS.environments
+    }
+    settings.SPENDOPS = dataclasses.replace(settings.SPENDOPS, data=tmp_path, limits=limits, stores=stores)
     with closing(Queues(settings.SPENDOPS)) as found:
         yield found
 

@@ -18,6 +18,7 @@ from pricing.actions.overrides import create_override
 from pricing.actions.sync import sync_prices
 from pricing.override_rules import OverrideSettings
 from publishing.models import KvEntry, Reconciliation
+from spend.rerating.actions import start_dry_run
 from tenants.actions.invitations import invite
 from tenants.actions.key_batches import begin_batch
 from tenants.actions.keys import issue_key
@@ -125,6 +126,9 @@ class Company:
         hand_price = add_hand_price(
             provider="acme", model="private", prices={"input": 1}, starts=date(2026, 1, 1), by=SOMEBODY
         )
+        rerating = start_dry_run(
+            begin=datetime.now(UTC) - timedelta(days=1), end=datetime.now(UTC), tenant_id=self.tenant.id, by=SOMEBODY
+        )
         audit = AuditEvent.objects.filter(tenant_id=self.tenant.id).latest("id")
         entry = KvEntry.objects.create(
             env="dev",
@@ -154,6 +158,7 @@ class Company:
             "sync_id": sync.pk,
             "sync_digest": sync.digest,
             "hand_price_id": hand_price.pk,
+            "rerating_id": rerating.pk,
             "channel_id": channel.id,
             "delivery_id": delivery.id,
             "audit_event_id": audit.pk,
@@ -180,6 +185,7 @@ MISSING: dict[str, Any] = {
     "token_id": "ZZZZZZZZZZZZ",
     "budget_id": "b_000000000000",
     "override_id": "o_000000000000",
+    "rerating_id": "r_000000000000",
     "channel_id": "c_000000000000",
     "delivery_id": "d_000000000000",
     "audit_event_id": 999_999_999,

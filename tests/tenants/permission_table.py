@@ -37,6 +37,13 @@ PAGES: dict[tuple[str, str], Expected] = {
     ("GET", "spend:denials"): Expected(SPEND, 200),
     ("GET", "spend:denials_rows"): Expected(SPEND, 200),
     ("GET", "spend:unpriced"): Expected(SPEND, 200),
+    ("GET", "spend:reratings"): Expected(by(P), 200, 403),
+    ("GET", "spend:rerating_new"): Expected(by(P), 200, 403),
+    ("POST", "spend:rerating_new"): Expected(by(P), 422, 403),
+    ("GET", "spend:rerating"): Expected(by(P), 200, 403),
+    ("POST", "spend:rerating_apply"): Expected(by(P), 302, 403),
+    ("POST", "spend:rerating_stop"): Expected(by(P), 302, 403),
+    ("POST", "spend:rerating_resume"): Expected(by(P), 302, 403),
     ("GET", "spend:key_use"): Expected(SPEND, 200, 404),
     ("GET", "pricing:catalogue"): Expected(by(P, T, F, D), 200),
     ("GET", "pricing:report"): Expected(by(P, T, F, D), 200),
@@ -210,4 +217,11 @@ OPERATIONS: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/prices/syncs/{sync_id}/approve"): by(P),
     ("POST", "/prices/syncs/{sync_id}/reject"): by(P),
     ("POST", "/prices/facts"): by(P),
+}
+
+# The same below /api/state, where no shared token is set.
+STATE_OPERATIONS: dict[tuple[str, str], frozenset[str]] = {
+    ("GET", "/catalog"): by(P, T, F, D),
+    ("GET", "/selection"): by(P, T, F, D),
+    ("PUT", "/selection"): by(T),
 }
