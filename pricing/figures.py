@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date, time
 from typing import NamedTuple
 
+from pricing.history import from_day
 from wire.display import count, day, usd, usd_exact
 from wire.prices import Clause, ModelPrices, Price, PriceVariant, Tiered
 from wire.units import UNITS, Measure, Unit
@@ -69,14 +70,37 @@ def rows(prices: Mapping[str, Price]) -> tuple[Row, ...]:
     return tuple(row(unit, price) for unit, price in ordered)
 
 
-def periods(prices: ModelPrices) -> tuple[Span, ...]:
-    """A model's periods in words, those that come last and so win last."""
-    return tuple(Span(_when(period.start, period.hours), rows(period.prices)) for period in prices.periods)
+def periods(prices: ModelPrices, today: date) -> tuple[Span, ...]:
+    """A model's periods in words, without those that are over; those that come last win last."""
+    return tuple(
+        Span(_when(period.start if period.start and period.start > today else None, period.hours), rows(period.prices))
+        for period in from_day(prices, today).periods
+    )
 
 
-def variants(prices: ModelPrices) -> tuple[Span, ...]:
-    """A model's variants in words."""
-    return tuple(Span(_variant(variant), rows(variant.prices)) for variant in prices.variants)
+def variants(prices: ModelPrices, today: date) -> tuple[Span, ...]:
+    """A model's variants in words, without those that are over."""
+    return tuple(Span(_variant(variant), rows(variant.prices)) for variant in from_day(prices, today).variants)
+
+
+def quoted_for(unit: str) -> tuple[int, str]:
+    """How many of a unit its price is quoted for, as a number and in words."""
+    return _QUOTED_FOR[UNITS.get(unit, _UNKNOWN).measure]
+
+
+def quoted(unit: str, pico: int) -> str:
+    """A price per unit as it is quoted: "$0.15" for 150,000 pico-USD a token."""
+    return _quoted(pico, quoted_for(unit)[0])
+
+
+def moved(basis_points: int | None) -> str:
+    """A move in words: "+12.5%", "−100%", "from nothing"."""
+    if basis_points is None:
+        return "from nothing"
+    sign = "+" if basis_points > 0 else "−" if basis_points < 0 else ""
+    whole, hundredths = divmod(abs(basis_points), 100)
+    places = f".{hundredths:02d}".rstrip("0") if hundredths else ""
+    return f"{sign}{count(whole)}{places}%"
 
 
 def in_short(prices: ModelPrices) -> str:
@@ -121,6 +145,8 @@ def _exact(pico: int, unit: Unit) -> str:
 def _variant(variant: PriceVariant) -> str:
     context = " and ".join(f"{key.replace('_', ' ')} is {value}" for key, value in sorted(variant.when.items()))
     when = _when(variant.start, variant.hours)
+    if variant.until is not None:
+        when = f"{'' if when == 'Always' else f'{when}, '}until before {day(variant.until)} UTC"
     return f"When {context}" if when == "Always" else f"When {context}, {when[0].lower()}{when[1:]}"
 
 

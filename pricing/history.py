@@ -73,6 +73,28 @@ def takes_effect(held: ModelPrices, listed: ModelPrices, effective: date) -> dat
     return min((effective, *(_starts(listed) - _starts(held))))
 
 
+def from_day(prices: ModelPrices, day: date) -> ModelPrices:
+    """What prices say from a UTC day on: without what is over. What holds on that day begins there."""
+    kept = tuple(each for each in prices.variants if each.until is None or each.until > day)
+    return ModelPrices(_periods_from(prices.periods, day), kept, deprecated=prices.deprecated)
+
+
+def steps_of(prices: ModelPrices, unit: str, *, first: date, last: date) -> list[tuple[date, int | None]]:
+    """How the price of a unit moved by day, oldest first: each day on which it changes, and `first`.
+
+    It is the list price without any context, at the dearest hour of the day, of a call with a short context.
+    """
+    steps: list[tuple[date, int | None]] = []
+    hours = sorted({time()} | {hour for period in prices.periods for hour in period.hours or ()})
+    for day in sorted({first} | {each for each in _starts(prices) if first < each <= last}):
+        found = [price_for(unit, prices.at(datetime.combine(day, hour, UTC))) for hour in hours]
+        known = [_at(each[1], 0) for each in found if each is not None]
+        price = max(known, default=None)
+        if not steps or steps[-1][1] != price:
+            steps.append((day, price))
+    return steps
+
+
 def same_from(one: ModelPrices, other: ModelPrices, day: date) -> bool:
     """Whether both say the same for every moment from a UTC day on, in every context."""
     if _periods_from(one.periods, day) == _periods_from(other.periods, day) and _variants_from(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Case, Count, Q, QuerySet, Value, When
+from django.db.models.functions import Abs, Coalesce
 from django.utils import timezone
 
 from pricing.models import (
@@ -19,6 +21,7 @@ from pricing.models import (
     PriceSync,
     Provider,
 )
+from wire.prices import ModelPrices
 
 LATE = timedelta(days=3)  # a sync runs each night
 
@@ -38,23 +41,6 @@ def held_in(version: int) -> Q:
     return Q(first_version__lte=version) & (Q(last_version=None) | Q(last_version__gte=version))
 
 
-def find_models(*, search: str = "", provider: str = "", deprecated: bool = False) -> QuerySet[ModelPrice]:
-    """The current prices of models whose id or name contains a text, by provider and model.
-
-    Deprecated models are left out unless asked for; a model that its source no longer lists has no current price.
-    """
-    rows = ModelPrice.objects.filter(last_version=None).select_related("model", "model__provider")
-    for word in search.split():
-        rows = rows.filter(
-            Q(model__model_id__icontains=word) | Q(model__name__icontains=word) | Q(model__provider__id__icontains=word)
-        )
-    if provider:
-        rows = rows.filter(model__provider=provider)
-    if not deprecated:
-        rows = rows.filter(model__deprecated=False)
-    return rows.order_by("model__provider_id", "model__model_id")
-
-
 def providers() -> list[tuple[Provider, int]]:
     """The providers that are listed now, by name, each with how many models it lists."""
     listed = Count("models", filter=Q(models__gone=False))
@@ -70,6 +56,17 @@ def model_by_name(provider: str, model_id: str) -> Model | None:
 def price_history(model: Model) -> QuerySet[ModelPrice]:
     """All prices a model ever had, the newest first."""
     return ModelPrice.objects.filter(model=model).order_by("-first_version")
+
+
+def current_prices(models: Collection[tuple[str, str]]) -> dict[tuple[str, str], ModelPrices]:
+    """The prices that some models (provider, id) have now; those that have none are absent."""
+    named = Q()
+    for provider, model_id in models:
+        named |= Q(model__provider=provider, model__model_id=model_id)
+    if not named:
+        return {}
+    rows = ModelPrice.objects.filter(named, last_version=None).select_related("model")
+    return {(row.model.provider_id, row.model.model_id): row.decoded() for row in rows}
 
 
 def price_in(provider: str, model_id: str, version: int) -> ModelPrice | None:
@@ -125,6 +122,34 @@ def changes_in(sync: PriceSync, *, status: str = "") -> QuerySet[PriceChange]:
     """What a sync proposed, the rules last; those of one status only, when it is said."""
     rows = sync.changes.filter(status=status) if status else sync.changes.all()
     return rows.order_by("kind", "provider_id", "model_id")
+
+
+def changes_by_move(sync: PriceSync, *, text: str = "", kind: str = "", status: str = "") -> QuerySet[PriceChange]:
+    """What a sync proposed: the largest move of a price first, then what vanishes, conflicts, rules, what is new."""
+    rows = sync.changes.all()
+    for word in text.split():
+        rows = rows.filter(Q(model_id__icontains=word) | Q(provider_id__icontains=word))
+    if kind:
+        rows = rows.filter(kind=kind)
+    if status:
+        rows = rows.filter(status=status)
+    kinds = PriceChange.Kind
+    place = Case(
+        When(kind=kinds.CHANGED, basis_points=None, then=Value(0)),  # from nothing: larger than any percentage
+        When(kind=kinds.CHANGED, then=Value(1)),
+        When(kind=kinds.GONE, then=Value(2)),
+        When(kind=kinds.CONFLICT, then=Value(3)),
+        When(kind=kinds.RULES, then=Value(4)),
+        default=Value(5),
+    )
+    return rows.annotate(place=place, move=Coalesce(Abs("basis_points"), Value(0))).order_by(
+        "place", "-move", "provider_id", "model_id"
+    )
+
+
+def hand_price_by_id(pk: int) -> HandPrice | None:
+    """A price that a person gave; None when there is none."""
+    return HandPrice.objects.select_related("model", "model__provider").filter(pk=pk).first()
 
 
 def hand_prices(model: Model | None = None) -> QuerySet[HandPrice]:

@@ -54,6 +54,13 @@ def add_hand_prices(*, entries: Sequence[Entry], by: Actor) -> list[HandPrice]:
     return rows
 
 
+def check_hand_prices(*, entries: Sequence[Entry], by: Actor) -> None:
+    """What `add_hand_prices` would refuse is refused here, in the same words; nothing is changed or published."""
+    with transaction.atomic():
+        add_hand_prices(entries=entries, by=by)
+        transaction.set_rollback(True)
+
+
 def add_hand_price(
     *,
     provider: str,

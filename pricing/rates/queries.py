@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 
 from pricing.models import ExchangeRate
@@ -45,6 +45,25 @@ def history(currency: str, *, since: date) -> list[Rate]:
     return list(_published(currency, since, date.max))
 
 
+def newest_rates() -> list[Rate]:
+    """The newest rate of each currency that is still published, by currency, in one query."""
+    newest = last_day()
+    if newest is None:
+        return []
+    rows = list(ExchangeRate.objects.filter(day__gt=newest - _LONGEST_GAP, day__lte=newest).order_by("day"))
+    dollars = {row.day: row for row in rows if row.currency == USD}
+    found = {row.currency: _beside(row, dollars[row.day]) for row in rows if row.day in dollars and row.currency != USD}
+    if dollars:
+        day = max(dollars)
+        found[EURO] = Rate(EURO, day, E8, dollars[day].rate_e8, dollars[day].source)
+    return [found[currency] for currency in sorted(found)]
+
+
+def last_synced() -> datetime | None:
+    """When rates were last added; None before the first."""
+    return ExchangeRate.objects.order_by("-day", "-seen_at").values_list("seen_at", flat=True).first()
+
+
 def currencies_with_rates() -> list[str]:
     """The currencies that amounts can be converted to today, USD and EUR among them."""
     newest = last_day()
@@ -69,6 +88,10 @@ def _published(currency: str, first: date, last: date) -> deque[Rate]:
         for day, held in days.items()
         if len(held) == len(wanted)
     )
+
+
+def _beside(row: ExchangeRate, dollar: ExchangeRate) -> Rate:
+    return Rate(row.currency, row.day, row.rate_e8, dollar.rate_e8, row.source)
 
 
 def _why_none(currency: str, day: date) -> str:

@@ -1,57 +1,54 @@
-"""The pages of prices: the catalogue, one model, and what a sync could not take over exactly."""
+"""The catalogue: all models with the prices that hold now, and what a sync could not take over exactly."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import msgspec
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from pricing import figures
-from pricing.forms.catalogue import CatalogueForm
-from pricing.models import ModelPrice
-from pricing.queries import current_book, find_models, model_by_name, price_history, rules_in
+from pricing.forms.catalogue import CAPABILITY_WORDS, TIER_WORDS, CatalogueForm
+from pricing.listing import Listed, list_models, override_test
+from pricing.queries import current_book, sync_alarm
+from pricing.queries_overrides import newest_books, rules_in
 from pricing.sources.base import Report
+from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs
-from wire.units import UNITS
+from wire.overrides import OverrideRule
 
 PER_PAGE = 50
-_COLUMNS = ("input", "output", "cache_read", "cache_write")
+_COLUMNS = ("input", "output", "cache_read")
+_SORTED = {"Context": "context", "Input": "input", "Output": "output"}
 
 
 @needs(Permission.PRICES_VIEW)
 @require_safe
 def catalogue(request: HttpRequest) -> HttpResponse:
-    """All models with the prices that hold now, narrowed by the address."""
-    form = CatalogueForm(request.GET)
-    form.is_valid()
-    chosen = form.cleaned_data
-    search, provider, deprecated = (
-        chosen.get("q", ""),
-        chosen.get("provider", ""),
-        bool(chosen.get("deprecated")),
-    )
-    found = find_models(search=search, provider=provider, deprecated=deprecated)
-    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    """All models with the prices that hold now, narrowed and sorted by the address."""
+    request = cast(TenantRequest, request)
+    may_see_overrides = Permission.OVERRIDES_VIEW in request.permissions
+    form = CatalogueForm(request.GET, overrides=may_see_overrides)
+    rules = _rules_of(request.tenant.id) if may_see_overrides else ()
     now = datetime.now(UTC)
-    kept = {
-        name: value
-        for name, value in (("q", search), ("provider", provider), ("deprecated", "on" if deprecated else ""))
-        if value
-    }
+    found = list_models(form.wanted, rules=rules, now=now)
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    overridden = override_test(rules, now)
     context = {
         "form": form,
         "book": current_book(),
-        "narrowed": bool(kept),
-        "rows": [_catalogue_row(price, now) for price in page],
+        "alarm": sync_alarm(),
+        "rows": [_row(each) | {"overridden": overridden(each.provider, each.model)} for each in page],
+        "heads": _heads(form.chosen),
         "shown": f"{page.start_index():,} to {page.end_index():,} of {page.paginator.count:,}",
-        "next_url": f"?{urlencode(kept | {'page': page.next_page_number()})}" if page.has_next() else "",
-        "first_url": f"?{urlencode(kept)}" if page.has_previous() else "",
+        "next_url": f"?{urlencode(form.chosen | {'page': page.next_page_number()})}" if page.has_next() else "",
+        "first_url": f"?{urlencode(form.chosen)}" if page.has_previous() else "",
     }
     return render(request, "pricing/catalogue.html", context)
 
@@ -66,51 +63,40 @@ def report(request: HttpRequest) -> HttpResponse:
     return render(request, "pricing/report.html", context)
 
 
-@needs(Permission.PRICES_VIEW)
-@require_safe
-def model(request: HttpRequest, provider: str, model: str) -> HttpResponse:
-    """One model: all its prices, how it is found, and what its prices were."""
-    found = model_by_name(provider, model)
-    if found is None:
-        raise Http404("There is no such model in the catalogue.")
-    history = list(price_history(found))
-    current = history[0] if history and history[0].last_version_id is None else None
-    prices = current.decoded() if current else None
-    context = {
-        "model": found,
-        "price": current,
-        "periods": figures.periods(prices) if prices else (),
-        "variants": figures.variants(prices) if prices else (),
-        "rules": _rules_of(provider, model) if current else (),
-        "history": [{"row": row, "text": figures.in_short(row.decoded())} for row in history],
-    }
-    return render(request, "pricing/model.html", context)
+def _rules_of(tenant_id: str) -> tuple[OverrideRule, ...]:
+    book = newest_books([tenant_id]).get(tenant_id)
+    return rules_in(book) if book else ()
 
 
-def _catalogue_row(price: ModelPrice, now: datetime) -> dict[str, Any]:
-    holds = price.decoded().at(now)
-    others = {unit: amount for unit, amount in holds.items() if unit not in _COLUMNS}
+def _row(listed: Listed) -> dict[str, Any]:
+    others = {unit: amount for unit, amount in listed.prices.items() if unit not in _COLUMNS}
+    capabilities = [CAPABILITY_WORDS.get(each, each) for each in listed.capabilities]
     return {
-        "model": price.model,
+        "model": listed,
+        "tier": TIER_WORDS.get(listed.tier, ""),
+        "capabilities": ", ".join([*capabilities[:1], *(each.lower() for each in capabilities[1:])]),
         "columns": [
-            {"name": UNITS[unit].label, "row": figures.row(unit, holds[unit]) if unit in holds else None}
-            for unit in _COLUMNS
+            {
+                "name": name,
+                "row": figures.row(unit, listed.prices[unit]) if unit in listed.prices else None,
+            }
+            for name, unit in zip(("Input", "Output", "Cached input"), _COLUMNS, strict=True)
         ],
         "others": figures.rows(others),
-        "only_others": len(others) == len(holds),
-        "unpriced": not holds,
+        "only_others": bool(others) and len(others) == len(listed.prices),
+        "unpriced": not listed.prices and not listed.gone,
     }
 
 
-def _rules_of(provider: str, model_id: str) -> list[dict[str, Any]]:
-    """The rules that lead to a model, with their places among its provider's."""
-    book = current_book()
-    row = rules_in(provider, book.version) if book else None
-    if row is None:
-        return []
-    rules = row.decoded().rules
-    return [
-        {"place": place, "of": len(rules), "text": figures.clause_text(clause)}
-        for place, (clause, model) in enumerate(rules, start=1)
-        if model == model_id
-    ]
+def _heads(chosen: Mapping[str, str]) -> list[dict[str, str]]:
+    """The heads of the columns by which the list can be sorted: once more, and it is the other way round."""
+    heads = []
+    now = chosen.get("sort", "")
+    for label, name in _SORTED.items():
+        wanted = f"-{name}" if now == name or name == "context" else name
+        if now == wanted:
+            wanted = ""
+        direction = "ascending" if now == name else "descending" if now == f"-{name}" else ""
+        kept = {key: value for key, value in chosen.items() if key != "sort"} | ({"sort": wanted} if wanted else {})
+        heads.append({"label": label, "url": f"?{urlencode(kept)}", "direction": direction})
+    return heads

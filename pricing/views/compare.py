@@ -1,0 +1,80 @@
+"""A month of calls with one model beside another. The address is the view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from pricing import figures
+from pricing.charts import Bar, cost_chart
+from pricing.compare import MODELS_MOST, PRESETS, Compared, Mix, compare
+from pricing.forms.compare import MixForm, chosen_models
+from pricing.listing import Wanted, list_models
+from pricing.queries import current_prices
+from tenants.permissions import Permission, needs
+from wire.cost import Line
+
+Chosen = Sequence[tuple[str, str]]
+
+
+@needs(Permission.PRICES_VIEW)
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    """Two to six models at a mix of use: a table and bars, the cheapest marked."""
+    form = MixForm(request.GET)
+    chosen, left_out = chosen_models(request.GET)
+    prices = current_prices(chosen)
+    missing = [f"{provider}/{model}" for provider, model in chosen if (provider, model) not in prices]
+    listed = [(provider, model, prices[provider, model]) for provider, model in chosen if (provider, model) in prices]
+    compared = [] if form.errors else compare(listed, form.mix, datetime.now(UTC))
+    there = [(provider, model) for provider, model, _ in listed]
+    bars = [Bar(each.name, each.per_month, each.cheapest) for each in compared if each.per_month is not None]
+    context = {
+        "form": form,
+        "chosen": [{"name": f"{p}/{m}", "without": _address(_but(there, (p, m)), form.mix)} for p, m in there],
+        "missing": missing,
+        "left_out": left_out,
+        "most": MODELS_MOST,
+        "rows": [{"compared": each, "lines": [_line(line) for line in each.lines]} for each in compared],
+        "chart": cost_chart(bars) if len(bars) > 1 else None,
+        "chart_rows": len(bars),
+        "presets": [
+            {"name": name, "url": _address(there, mix), "current": mix == form.mix and not form.errors}
+            for name, mix in PRESETS.items()
+        ],
+        "names": [each.key for each in list_models(Wanted()) if each.figure("input") is not None],
+        "cheapest": _cheapest(compared),
+    }
+    return render(request, "pricing/compare.html", context)
+
+
+def _address(models: Chosen, mix: Mix) -> str:
+    named = [("model", f"{provider}/{model}") for provider, model in models]
+    used = [("input", mix.input), ("cached", mix.cached), ("output", mix.output), ("requests", mix.requests)]
+    return f"?{urlencode([*named, *used])}"
+
+
+def _but(models: Chosen, one: tuple[str, str]) -> Chosen:
+    return [each for each in models if each != one]
+
+
+def _line(line: Line) -> dict[str, Any]:
+    row = figures.row(line.unit, line.price)
+    return {
+        "count": line.count,
+        "label": row.label,
+        "price": row.amounts[0].quoted,
+        "per": row.per,
+        "above": line.tier_above,
+    }
+
+
+def _cheapest(compared: Sequence[Compared]) -> Compared | None:
+    found = [each for each in compared if each.cheapest]
+    return found[0] if len(compared) > 1 and found else None
