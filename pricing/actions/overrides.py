@@ -108,7 +108,9 @@ def import_overrides(
     with tenant_scope(tenant.id), transaction.atomic():
         hold_open(tenant.id)
         checks = _Checks(tenant, all_at_once=True)
-        rows, faults, now = [], [], timezone.now()
+        rows: list[Override] = []
+        faults: list[Fault] = []
+        now = timezone.now()
         for each in listed:
             if each.faults:
                 faults += each.faults
