@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern] = [
     path("budgets", views.index, name="list"),
     path("budgets/new", views.new, name="new"),
     path("budgets/panel", views.panel, name="panel"),
+    path("budgets/price-impact", views.price_impact, name="price_impact"),
     path("budgets/<str:budget_id>", views.detail, name="budget"),
     path("budgets/<str:budget_id>/figures", views.figures, name="figures"),
     path("budgets/<str:budget_id>/edit", views.edit, name="edit"),

@@ -27,11 +27,15 @@ from budgets.queries import (
     reading_fails_since,
     standing_of,
 )
-from spend.clickhouse.errors import UnavailableError
+from budgets.strain import strained_by
+from pricing.render import NoPricesError
+from spend.clickhouse.errors import TooMuchError, UnavailableError
 from spend.names import unnamed
 from spend.queries.daily import daily_spend
 from spend.stack import Stack, stack
 from spend.views.live import NOTHING_NEW, stamp, today_of
+from spend.views.what_if import named_sync
+from spend.what_if import with_sync
 from tenants.errors import RefusedError
 from tenants.http import TenantRequest
 from tenants.models import ApiKey
@@ -61,6 +65,28 @@ def panel(request: HttpRequest) -> HttpResponse:
     standings = budgets_by_risk(request.tenant)
     context = {"standings": standings[:SHOWN_IN_PANEL], "more": max(0, len(standings) - SHOWN_IN_PANEL)}
     return render(request, "budgets/_panel.html", context)
+
+
+@needs(Permission.BUDGETS_VIEW)
+@require_safe
+def price_impact(request: HttpRequest) -> HttpResponse:
+    """The budgets that the changes of a sync (`?sync=`) would break: for a platform admin those of every tenant, for
+    others the tenant's own.
+    """
+    request = cast(TenantRequest, request)
+    sync = named_sync(request)
+    everybody = request.platform_admin
+    try:
+        answer = with_sync(sync, tenant_id=None if everybody else request.tenant.id)
+    except (UnavailableError, TooMuchError, NoPricesError):
+        return render(request, "budgets/_price_impact.html", {"unanswered": True})
+    found = strained_by(answer)
+    context = {
+        "broken": [each for each in found if each.breaks],
+        "over_anyway": [each for each in found if not each.breaks],
+        "everybody": everybody,
+    }
+    return render(request, "budgets/_price_impact.html", context)
 
 
 @needs(Permission.BUDGETS_CHANGE)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When
 from django.utils import timezone
 
 from pricing.models import Override, OverrideBook
@@ -21,6 +22,25 @@ def overrides_of(tenant_id: str, *, status: str = "") -> QuerySet[Override]:
     """A tenant's overrides, the newest first; those of one status only, when it is said. Needs an open scope."""
     rows = Override.objects.filter(tenant=tenant_id).select_related("project").order_by("-created_at", "-id")
     return rows.filter(status=status) if status else rows
+
+
+def overrides_as_tried(tenant_id: str, now: datetime) -> QuerySet[Override]:
+    """A tenant's overrides that hold or are to begin, in the order of `override_rules.in_order`.
+
+    Needs an open scope.
+    """
+    rows: QuerySet[Override] = Override.objects.filter(tenant=tenant_id, status=Override.Status.ACTIVE).exclude(
+        ends_at__lte=now
+    )
+    of_all = Case(When(project=None, then=1), default=0)
+    return rows.select_related("project").order_by(of_all, "-priority", "-created_at", "-pk")
+
+
+def ended_overrides(tenant_id: str, now: datetime) -> QuerySet[Override]:
+    """A tenant's overrides that hold no more, the last to end first. Needs an open scope."""
+    over = Q(status=Override.Status.ARCHIVED) | Q(ends_at__lte=now)
+    rows: QuerySet[Override] = Override.objects.filter(over, tenant=tenant_id)
+    return rows.select_related("project").order_by("-ends_at", "-pk")
 
 
 def held_overrides(tenant_id: str) -> QuerySet[Override]:

@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 import msgspec
 from django.utils import timezone
 
+from pricing.actions.changes import change_of
 from pricing.changeset import RULES, Change
+from pricing.models import PriceChange, PriceSync
+from pricing.queries import changes_in
 from pricing.queries_overrides import current_overrides, finder_with, finders_of
 from pricing.render import pricing_blob
 from spend.clickhouse.errors import TooMuchError
@@ -133,6 +136,12 @@ def with_rules(tenant_id: str, rules: Sequence[OverrideRule], *, now: datetime |
     held = _World(rater, {tenant_id: current_overrides(tenant_id)})
     assumed = _World(rater, {tenant_id: finder_with(tenant_id, rules)})
     return _what_if(lambda _: (held, assumed), tenant_id, now)
+
+
+def with_sync(sync: PriceSync, *, tenant_id: str | None, now: datetime | None = None) -> WhatIf:
+    """The same for what waits of a sync or, when nothing does, for all that it proposed. Raises as `with_changes`."""
+    rows = list(changes_in(sync, status=PriceChange.Status.WAITING)) or list(changes_in(sync))
+    return with_changes(map(change_of, rows), tenant_id=tenant_id, now=now)
 
 
 def with_changes(changes: Iterable[Change], *, tenant_id: str | None, now: datetime | None = None) -> WhatIf:

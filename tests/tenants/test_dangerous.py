@@ -77,6 +77,10 @@ PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "tenants:tenant_archive": lambda ids: {"name": "Ours", "reason": "It has left."},
     "tenants:tenant_bring_back": lambda ids: {},
     "budgets:edit": lambda ids: BUDGET,
+    "pricing:override_new": lambda ids: {"name": "New", "kind": "free", "model": "new*"},
+    "pricing:override_edit": lambda ids: {"name": "Other", "kind": "free"},
+    "pricing:override_archive": lambda ids: {},
+    "pricing:override_upload_save": lambda ids: {"text": "name,kind\nNew,free"},
     "budgets:archive": lambda ids: {},
     "publishing:retry_entry": lambda ids: {},
     "publishing:retry_object": lambda ids: {},
@@ -164,7 +168,9 @@ def prepare(company: Company, what: str) -> None:
 
 def of_platform(what: str) -> bool:
     """Whether a page or an operation is for platform admins only."""
-    return what == "publishing:retry_object" or what.startswith(("tenants:tenant", "/tenants", "/prices", "/overrides"))
+    return what == "publishing:retry_object" or what.startswith(
+        ("tenants:tenant", "pricing:override", "/tenants", "/prices", "/overrides")
+    )
 
 
 @pytest.fixture
