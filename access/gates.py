@@ -27,9 +27,11 @@ def is_verified(request: HttpRequest) -> bool:
 def is_admitted(request: HttpRequest) -> bool:
     """Whether the request is somebody's: a person's with a passkey or, of the API's, a service token's.
 
-    The latter is set by `tenants.frame.callers`, under /api/ only, so that a token is never enough for a page.
+    The latter is set by `tenants.frame.callers`, under /api/ only, so that a token is never enough for a page. That of
+    the state service is set by `pricing.state.door`, under /api/state/ only.
     """
-    return is_verified(request) or getattr(request, "service_token", None) is not None
+    token = getattr(request, "service_token", None)
+    return is_verified(request) or token is not None or getattr(request, "state_service", False)
 
 
 def is_public(view: Callable[..., Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Which model is meant when a caller asks for a tier. Pure functions; docs/gateway.md says the same in words.
+"""Which model is meant when a caller asks for a tier. Pure functions; docs/pricing.md says the same in words.
 
 The model that is asked for comes first: what names a model is never exchanged for another. Only a tier's name is looked
 up among the selections, and only when no provider has a model of that very name. Frontier is always the caller's own

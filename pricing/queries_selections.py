@@ -11,12 +11,24 @@ from pricing.models import ModelPrice, Selection
 from pricing.selection_rules import mark_of, uses_of
 from tenants.models import Tenant
 from tenants.scope import tenant_scope
+from wire.documents import TIERS, USES
 
 
 def selections_of(tenant_id: str, *, project_id: str | None = None) -> QuerySet[Selection]:
     """A tenant's own selections, or those of one of its projects, by use and tier. Needs an open scope."""
     rows = Selection.objects.filter(tenant=tenant_id, project=project_id)
     return rows.select_related("project").order_by("use", "tier")
+
+
+def effective_selections(tenant_id: str, project_id: str | None) -> list[Selection]:
+    """What holds for a project: its own selections, and the tenant's where it has none; without one, the tenant's.
+
+    Needs an open scope.
+    """
+    held = {(row.use, row.tier): row for row in selections_of(tenant_id)}
+    if project_id is not None:
+        held |= {(row.use, row.tier): row for row in selections_of(tenant_id, project_id=project_id)}
+    return sorted(held.values(), key=lambda row: (USES.index(row.use), TIERS.index(row.tier)))
 
 
 def all_selections(tenant_id: str) -> QuerySet[Selection]:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from changes.trail import Names, Noun, register
 from pricing.models import Override
+from pricing.state.door import ACTOR_KIND
 
 
 def _names(ids: Collection[str]) -> Names:
@@ -25,6 +26,7 @@ register(
         "exchange_rates": Noun("Exchange rates"),
         "override": Noun("Override", _names, _find, fields=("override",)),
         "selection": Noun("Selection"),
+        ACTOR_KIND: Noun("Service", lambda ids: dict.fromkeys(ids, "The state service")),
     },
     sentences={
         "catalogue.described": "{actor} brought {after[descriptions]} descriptions of models up to date",

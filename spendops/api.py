@@ -1,9 +1,10 @@
-"""The one API: OpenAPI at `/api/v1/openapi.json`. Each package adds its router."""
+"""The one API: OpenAPI at `/api/v1/openapi.json`. Each package adds its router. The state service stands beside it."""
 
 from __future__ import annotations
 
 from pricing.api.overrides import overrides
 from pricing.api.prices import prices
+from pricing.state.api import state
 from spend.api import usage
 from tenants.api.audit import audit
 from tenants.api.keys import keys
@@ -33,3 +34,11 @@ api.add_router("/keys/leaks", leaks)
 api.add_router("/keys", keys)
 api.add_router("/overrides", overrides)
 api.add_router("/usage", usage)
+
+state_api = FramedAPI(
+    title="SpendOps state service",
+    version="1",
+    description="Which models there are, and which of them tiers stand for. See docs/api.md for who may call it.",
+    urls_namespace="state",
+)
+state_api.add_router("", state)

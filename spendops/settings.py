@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from csp.constants import NONE, SELF
 
-from wire.config import Config, local_secret
+from wire.config import Config, local_secret, shared_token
 from wire.env import Env, SettingError
 from wire.logs import configure_logging
 
@@ -86,6 +86,7 @@ MIDDLEWARE = [
     "access.middleware.PasskeyRequiredMiddleware",
     "tenants.middleware.CurrentTenantMiddleware",
     "tenants.frame.callers.ServiceTokenMiddleware",
+    "pricing.state.door.StateServiceMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
@@ -263,6 +264,10 @@ CONTENT_SECURITY_POLICY = {
 
 # -- the API
 API_REQUESTS_PER_MINUTE = env.number("SPENDOPS_API_REQUESTS_PER_MINUTE", 600, least=1, most=1_000_000)
+
+# -- the state service: which models there are and what tiers stand for, to callers from inside
+STATE_SERVICE_SHARED_TOKEN = shared_token(env, "STATE_SERVICE_SHARED_TOKEN", production=PRODUCTION)
+STATE_SERVICE_PUBLIC = env.flag("SPENDOPS_STATE_SERVICE_PUBLIC", default=False)
 
 # -- static files, messages, logs
 STATIC_URL = "/static/"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from spendops.api import api
+from spendops.api import api, state_api
 from spendops.health import health, ready
 from spendops.home import home
 
@@ -20,4 +20,5 @@ urlpatterns = [
     path("", include("alerts.urls")),
     path("", include("publishing.urls")),
     path("api/v1/", api.urls),
+    path("api/state/", state_api.urls),
 ]

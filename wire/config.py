@@ -133,6 +133,18 @@ def _peppers(env: Env, data: Path, *, production: bool) -> dict[int, bytes]:
     return found
 
 
+def shared_token(env: Env, name: str, *, production: bool) -> str:
+    """A token that others are given, too; "" when none is set. Raises SettingError for one that a header cannot carry
+    and, in production, for one that can be guessed.
+    """
+    given = env.secret(name)
+    if not given.isascii() or not all(33 <= ord(each) <= 126 for each in given):
+        raise SettingError(f"{name} cannot be used: write letters, digits and signs of ASCII, no spaces.")
+    if given and production and (len(given) < SECRET_LEAST or len(set(given)) < _VARIED):
+        raise SettingError(f"{name} can be guessed: production needs at least {SECRET_LEAST} random characters.")
+    return given
+
+
 def local_secret(env: Env, name: str, data: Path, *, production: bool) -> str:
     """A secret from the environment or, on the embedded default, from a file that is made on first use (mode 0600)."""
     given = env.secret(name)

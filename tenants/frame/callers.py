@@ -88,7 +88,7 @@ def token_behind(request: HttpRequest) -> ServiceToken | None:
     return getattr(request, "service_token", None)
 
 
-class _Door(AuthBase):
+class Door(AuthBase):
     """Lets a caller through to one operation. What the operation needs is checked before its input is looked at."""
 
     def __init__(self, needs: Needs, *, people_only: bool) -> None:
@@ -96,7 +96,7 @@ class _Door(AuthBase):
         self.needs, self._people_only = needs, people_only
 
     def _allow(self, request: TenantRequest, *, key: str) -> None:
-        _spend_one(request, key)
+        spend_one(request, key)
         wanted = self.needs.to_read if request.method in SAFE_METHODS else self.needs.to_write
         if not wanted:
             return
@@ -120,7 +120,7 @@ class _Door(AuthBase):
         return request.method not in SAFE_METHODS and bool(self.needs.to_write & DANGEROUS)
 
 
-class ServiceTokenAuth(_Door):
+class ServiceTokenAuth(Door):
     """A service token in the header Authorization."""
 
     openapi_type = "http"
@@ -147,7 +147,7 @@ class ServiceTokenAuth(_Door):
         return token
 
 
-class PasskeySession(_Door):
+class PasskeySession(Door):
     """A person's session."""
 
     openapi_type = "apiKey"
@@ -179,7 +179,8 @@ class Undeclared(AuthBase):
         raise ApiProblem(403, "forbidden", "Nobody may call this.")
 
 
-def _spend_one(request: TenantRequest, key: str) -> None:
+def spend_one(request: TenantRequest, key: str) -> None:
+    """Count one request of a caller. Raises ApiProblem 429 when there were too many within a minute."""
     limit = limits.Limit(settings.API_REQUESTS_PER_MINUTE, 60)
     wait = limits.take(f"api {key}", limit)
     left, full_in = (0, wait) if wait else limits.left(f"api {key}", limit)

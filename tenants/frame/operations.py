@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from django.http import HttpResponse
 from ninja import NinjaAPI, Router, Schema
 from ninja.operation import Operation
 
-from tenants.frame.callers import PasskeySession, ServiceTokenAuth
+from tenants.frame.callers import Door, PasskeySession, ServiceTokenAuth
 from tenants.frame.problems import Problem
 from tenants.permissions import Needs, Permission, needs, needs_of, signed_in
 
@@ -33,12 +33,14 @@ def operation(
     people_only: bool = False,
     creates: bool = False,
     conflicts: bool = False,
+    also: Sequence[type[Door]] = (),
     summary: str,
 ) -> Callable[[View], View]:
     """Declare an operation that needs any one of these permissions; with none, being let in is enough.
 
-    `creates` lets it be repeated under an Idempotency-Key; `conflicts` says that the object's state may not allow it.
-    Whether it is dangerous follows from the permission (`tenants.tokens.DANGEROUS`): then a person must have confirmed.
+    `creates` lets it be repeated under an Idempotency-Key; `conflicts` says that the object's state may not allow it;
+    `also` names doors beside those of sessions and service tokens. Whether it is dangerous follows from the permission
+    (`tenants.tokens.DANGEROUS`): then a person must have confirmed.
     """
 
     def declare(view: View) -> View:
@@ -50,13 +52,11 @@ def operation(
         extra: dict[str, Any] = {"x-permissions": sorted(permissions)}
         if creates:
             extra["parameters"] = [IDEMPOTENCY_PARAMETER]
+        doors: list[type[Door]] = [ServiceTokenAuth, PasskeySession, *also]
         router.api_operation(
             [method.upper()],
             path,
-            auth=[
-                ServiceTokenAuth(wanted, people_only=people_only),
-                PasskeySession(wanted, people_only=people_only),
-            ],
+            auth=[door(wanted, people_only=people_only) for door in doors],
             response={**answers, **dict.fromkeys(sorted(refusals), Problem)},
             operation_id=view.__name__,
             summary=summary,
@@ -91,6 +91,5 @@ def undeclared(api: NinjaAPI) -> list[str]:
     return [
         f"{method} {path}"
         for method, path, each in operations_of(api)
-        if needs_of(each.view_func) is None
-        or not all(isinstance(door, ServiceTokenAuth | PasskeySession) for door in each.auth_callbacks)
+        if needs_of(each.view_func) is None or not all(isinstance(door, Door) for door in each.auth_callbacks)
     ]

@@ -35,6 +35,7 @@ _WORDS = {
     401: ("sign_in_required", "Send a service token as “Authorization: Bearer sot_…”, or sign in with a passkey."),
     403: ("forbidden", "This is not allowed."),
     404: ("not_found", "There is nothing at this address."),
+    412: ("stale", "Somebody changed this meanwhile: look at it, then send your change again."),
     405: ("method_not_allowed", "This address does not know this method: see the header Allow."),
     413: ("too_large", "The request is too large."),
     415: ("unsupported_media_type", "Send JSON."),
@@ -141,7 +142,9 @@ def _unforeseen(request: HttpRequest, error: Any) -> HttpResponse:
 
 
 class ApiAnswersMiddleware:
-    """Under /api/ everything is JSON and nothing is cached; what Django itself refuses becomes a problem."""
+    """Under /api/ everything is JSON, and nothing is cached unless its view says so; what Django itself refuses becomes
+    a problem.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
@@ -156,7 +159,7 @@ class ApiAnswersMiddleware:
             response.headers.setdefault("WWW-Authenticate", 'Bearer realm="SpendOps"')
         for name, value in getattr(request, "rate_headers", {}).items():
             response.headers.setdefault(name, value)
-        response.headers["Cache-Control"] = "no-store"
+        response.headers.setdefault("Cache-Control", "no-store")
         return response
 
 

@@ -10,9 +10,10 @@ from django.db import connection, transaction
 
 from changes.models import AuditEvent, OutboxRow
 from changes.record import Topic
+from gateway.selecting import WORDS
 from pricing.actions.selections import clear_selection, select_model
 from pricing.models import Model, Selection
-from pricing.queries_selections import selections_by_tenant, selections_mark
+from pricing.queries_selections import current_price_of, selections_by_tenant, selections_mark, uses_by_price
 from pricing.selection_rules import uses_of
 from publishing.render import render
 from tenants.actions.projects import archive_project, create_project
@@ -223,3 +224,28 @@ def test_two_who_select_at_the_same_moment_make_one_selection():
     assert isinstance(refused, StaleError)
     with tenant_scope(tenant.id):
         assert [row.model for row in Selection.objects.all()] == ["small"]
+
+
+def test_no_model_of_the_real_catalogue_bears_the_name_of_a_tier(price_book):
+    for provider_id in price_book.blob.models:
+        for word in WORDS:
+            assert price_book.find(provider_id, word) is None, (provider_id, word)
+    assert [price_book.provider_of(word) for word in WORDS] == [None] * len(WORDS)
+
+
+def test_the_real_catalogue_s_models_have_their_uses(synced):
+    uses = {
+        (provider_id, model): uses_by_price(current_price_of(provider_id, model))
+        for provider_id, model in (
+            ("openai", "gpt-4o-mini"),
+            ("openai", "text-embedding-3-small"),
+            ("anthropic", "claude-sonnet-4-5"),
+            ("google", "gemini-2.5-flash"),
+        )
+    }
+    assert list(uses.values()) == [
+        ["chat", "responses"],
+        ["embeddings"],
+        ["chat", "responses", "messages"],
+        ["chat", "responses"],
+    ]

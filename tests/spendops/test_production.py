@@ -74,3 +74,19 @@ def test_c15_production_refuses_to_start_and_says_why(tmp_path, changed, said):
     assert len(done.stderr.strip().splitlines()) == 1
     value = changed.get("SPENDOPS_SECRET_KEY")
     assert not value or value not in done.stderr, "a secret is not repeated"
+
+
+@pytest.mark.parametrize("token", ["short-and-guessable", "a" * 60, "with a space " + SECRET, "ü" + SECRET])
+def test_a_weak_token_of_the_state_service_is_refused_in_production(tmp_path, token):
+    done = manage(tmp_path, "check", STATE_SERVICE_SHARED_TOKEN=token)
+    assert done.returncode != 0
+    assert "STATE_SERVICE_SHARED_TOKEN" in done.stderr
+    assert (token in done.stderr, len(done.stderr.strip().splitlines())) == (False, 1)
+
+
+def test_the_token_of_the_state_service_may_stand_in_a_file(tmp_path):
+    file = tmp_path / "token"
+    file.write_text(SECRET + "\n")
+    ask = "from django.conf import settings; print(len(settings.STATE_SERVICE_SHARED_TOKEN))"
+    done = manage(tmp_path, "shell", "-c", ask, STATE_SERVICE_SHARED_TOKEN_FILE=str(file))
+    assert done.stdout.splitlines()[-1] == str(len(SECRET)), done.stderr

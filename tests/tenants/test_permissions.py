@@ -28,7 +28,7 @@ def company(db: None) -> Company:
 
 def pages() -> dict[str, Any]:
     """The product's pages and forms by name: all addresses but the API's, the public ones and one's own account."""
-    found = {name: pattern for name, _, pattern in every_address() if not name.startswith("api:")}
+    found = {name: pattern for name, _, pattern in every_address() if not name.startswith(("api:", "state:"))}
     return {name: found[name] for name in found.keys() - OPEN_TO_ANYBODY - OWN_ACCOUNT}
 
 
