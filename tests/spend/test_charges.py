@@ -82,13 +82,14 @@ def test_a_charge_without_a_cost_is_explained_alone(admin_client, customer):
     text = text_of(admin_client.get(f"/requests/{event.event_id}"))
     assert "no price was known for its model" in text
     assert "21 × 10 + 64 × 20 = 1,490 pico-USD" in text
-    assert "what the provider charges is not known" in text
+    assert "Charged $0.00000000149 what the provider charges is not known" in text
 
 
 def test_an_unknown_charge_is_told(admin_client, customer):
     event = customer.call(charge=None)
     text = text_of(admin_client.get(f"/requests/{event.event_id}"))
     assert "the gateway could not read this tenant's overrides" in text
+    assert "Charged not known the provider charges $0.00004155" in text
 
 
 def test_the_api_gives_both_with_every_digit(customer):
