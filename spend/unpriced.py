@@ -38,6 +38,7 @@ class Outstanding(NamedTuple):
     envs: list[str]
     use: UnpricedUse | None  # None: none of it is counted (any more)
     priced: bool  # it is in the price book now
+    flagged: bool  # `first_seen` is a gateway's flag; else it is the beginning of the first day of its use
 
 
 def outstanding_models() -> list[Outstanding]:
@@ -57,7 +58,11 @@ def _outstanding(used: Mapping[tuple[str, str], UnpricedUse]) -> list[Outstandin
         seen = [flag.first_seen] if flag else []
         seen += [datetime.combine(use.first, time(), UTC)] if use else []  # of calls before the flag, as imported ones
         envs = sorted({*(flag.envs if flag else ()), *(use.envs if use else ())})
-        found.append(Outstanding(provider, model, min(seen), envs, use, priced))
+        found.append(
+            Outstanding(
+                provider, model, min(seen), envs, use, priced, flag is not None and min(seen) == flag.first_seen
+            )
+        )
     return sorted(found, key=lambda each: (-(each.use.requests if each.use else 0), each.provider, each.model))
 
 

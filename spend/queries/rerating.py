@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,6 +14,14 @@ from wire.money import pico_from_usd_string
 HOUR = 3_600_000
 _HOURS_AT_ONCE = 5_000
 _IN_HOUR = "toUnixTimestamp(toStartOfHour(ts)) * 1000"
+
+
+class Rated(NamedTuple):
+    """What one event costs. Amounts in pico-USD; None when it has no price."""
+
+    cost: int | None
+    charge: int | None
+    model_priced: str
 
 
 class PastEvent(NamedTuple):
@@ -54,17 +61,14 @@ class PastEvent(NamedTuple):
     request_id: str
 
     @property
-    def cost_pico(self) -> int | None:
-        return None if self.cost is None else pico_from_usd_string(self.cost)
-
-    @property
-    def charge_pico(self) -> int | None:
-        return None if self.charge is None else pico_from_usd_string(self.charge)
+    def rated(self) -> Rated:
+        """What it costs as it stands."""
+        return Rated(_pico(self.cost), _pico(self.charge), self.model_priced)
 
     @property
     def id_bytes(self) -> bytes:
         """The event id in 16 bytes."""
-        return uuid.UUID(self.event_id).bytes
+        return bytes.fromhex(self.event_id.replace("-", ""))
 
     def again(self, **changed: Any) -> UsageEvent:
         """The event to be written again, with a higher rev and what changed."""
@@ -150,3 +154,7 @@ def _calls(scope: Scope) -> tuple[str, dict[str, Any]]:
         parts.append("isNull(charge)")
     named = {"begin": scope.begin, "end": scope.end, "only_tenant": scope.tenant_id}
     return " AND ".join(parts), named | {"provider": scope.provider, "model": scope.model}
+
+
+def _pico(amount: str | None) -> int | None:
+    return None if amount is None else pico_from_usd_string(amount)

@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple
 
-from spend.queries.rerating import PastEvent
+from spend.queries.rerating import PastEvent, Rated
 from wire.cost import cost_of
 from wire.overrides import Overrides, charge_of
 from wire.prices import Match, PriceBook, context_of, list_prices_only
 
 _DECISIONS_KEPT = 20_000
-
-
-class Rated(NamedTuple):
-    """The outcome for one event. Amounts in pico-USD; None when it has no price."""
-
-    cost: int | None
-    charge: int | None
-    model_priced: str
 
 
 class Rater:
@@ -32,8 +23,8 @@ class Rater:
         self._past = past
         self.match = lru_cache(maxsize=_DECISIONS_KEPT)(self._decide)
 
-    def rate(self, event: PastEvent, overrides: Overrides | None) -> Rated:
-        """What an event costs and is charged.
+    def rate(self, event: PastEvent, overrides: Overrides) -> tuple[Rated, Rated]:
+        """What an event costs and is charged as it stands, and by the book.
 
         A call that has a price and would lose it, because the book does not know its model any more, keeps what it has.
         """
@@ -44,13 +35,12 @@ class Rater:
             listed = match.prices.at(moment, context_of(event.service_tier))
         cost = 0 if not event.units else None if listed is None else cost_of(event.units, listed).total
         priced = match.priced_as if match is not None else ""
-        rule = overrides and overrides.rule_for(
+        rule = overrides.rule_for(
             provider=event.provider, model=priced or event.model_asked, project=event.project, at_ms=event.ts
         )
-        charge = charge_of(event.units, listed, rule or None, cost=cost)
-        if _lost(event.cost_pico, cost) or _lost(event.charge_pico, charge) or (event.model_priced and not priced):
-            return Rated(event.cost_pico, event.charge_pico, event.model_priced)
-        return Rated(cost, charge, priced)
+        before, after = event.rated, Rated(cost, charge_of(event.units, listed, rule, cost=cost), priced)
+        lost = (was is not None and now is None for was, now in zip(before[:2], after[:2], strict=True))
+        return before, before if (event.model_priced and not priced) or any(lost) else after
 
     def _decide(self, provider: str, asked: str, priced: str, version: int) -> Match | None:
         """The model in our book. A gateway looks a call up by the name that was asked for or, for a call that it led
@@ -77,7 +67,3 @@ class Rater:
         if rules is not None and owner in rules.fallbacks and model in models.get(owner, {}):
             return Match(owner, model, list_prices_only(models[owner][model]), borrowed=True)
         return None
-
-
-def _lost(before: int | None, after: int | None) -> bool:
-    return before is not None and after is None

@@ -30,8 +30,8 @@ from pricing.render import pricing_blob
 from spend.clickhouse.errors import ClickHouseError, UnavailableError
 from spend.ingest import insert_usage
 from spend.models import ReratedTenant, Rerating, ReratingPlan
-from spend.queries.rerating import HOUR, PastEvent, count_events, events_in, windows_from
-from spend.rerating.price import Rated, Rater
+from spend.queries.rerating import HOUR, PastEvent, Rated, count_events, events_in, windows_from
+from spend.rerating.price import Rater
 from spend.rerating.scope import Cursor, Scope, Window
 from spend.rerating.sums import Sums, added
 from spend.rollup import mark_moments
@@ -216,8 +216,7 @@ class _Worker:
         again: list[UsageEvent] = []
         ids = bytearray()
         for event in block.events:
-            rated = self._rater.rate(event, overrides)
-            before = Rated(event.cost_pico, event.charge_pico, event.model_priced)
+            before, rated = self._rater.rate(event, overrides)
             differs = rated != before
             if differs:
                 again.append(
@@ -229,7 +228,7 @@ class _Worker:
                         override_version=overrides.version,
                     )
                 )
-            if event.id_bytes in counted:
+            if counted and event.id_bytes in counted:
                 continue
             if differs:
                 ids += event.id_bytes

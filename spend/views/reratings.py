@@ -203,5 +203,5 @@ def _names_of(jobs: list[Rerating]) -> dict[str, str]:
 
 
 def _signed(pico: int) -> str:
-    """A difference as people read it, always with its sign."""
-    return f"{'+' if pico > 0 else '−' if pico < 0 else '±'}{usd(abs(pico))}"
+    """A difference as people read it, with its sign."""
+    return f"{'+' if pico > 0 else '−' if pico < 0 else ''}{usd(abs(pico))}"

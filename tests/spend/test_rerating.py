@@ -273,6 +273,14 @@ def test_an_override_charges_a_model_that_has_no_list_price(book):
     assert totals(TENANT, DAY, DAY).unpriced_requests == 0
 
 
+def test_a_charge_that_a_gateway_did_not_know_is_worked_out(book):
+    override(basis_points=-1500)
+    event = small(1, cost=usd_string(SMALL), charge=None)
+    count([event])
+    assert rerated(unpriced_only=True).changed == 1
+    assert standing()[event.event_id][3:] == (SMALL, SMALL * 85 // 100)
+
+
 def test_the_explanation_equals_what_was_written(book):
     event = small(1)
     count([event])
