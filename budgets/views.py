@@ -34,7 +34,7 @@ from spend.names import unnamed
 from spend.queries.daily import daily_spend
 from spend.stack import Stack, stack
 from spend.views.live import NOTHING_NEW, stamp, today_of
-from spend.views.what_if import named_sync
+from spend.views.what_if import sync_for
 from spend.what_if import with_sync
 from tenants.errors import RefusedError
 from tenants.http import TenantRequest
@@ -69,12 +69,12 @@ def panel(request: HttpRequest) -> HttpResponse:
 
 @needs(Permission.BUDGETS_VIEW)
 @require_safe
-def price_impact(request: HttpRequest) -> HttpResponse:
-    """The budgets that the changes of a sync (`?sync=`) would break: for a platform admin those of every tenant, for
-    others the tenant's own.
+def price_impact(request: HttpRequest, sync_id: int) -> HttpResponse:
+    """The budgets that the changes of a sync would break: for a platform admin those of every tenant, for others the
+    tenant's own.
     """
     request = cast(TenantRequest, request)
-    sync = named_sync(request)
+    sync = sync_for(sync_id)
     everybody = request.platform_admin
     try:
         answer = with_sync(sync, tenant_id=None if everybody else request.tenant.id)

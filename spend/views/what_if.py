@@ -82,12 +82,12 @@ def _meant(wanted: OverrideSettings) -> dict[str, Any]:
 
 @needs(Permission.SPEND_VIEW)
 @require_safe
-def price_impact(request: HttpRequest) -> HttpResponse:
-    """What the changes of a sync (`?sync=`) would have made of the last 30 days: for a platform admin those of every
-    tenant, for others the tenant's own.
+def price_impact(request: HttpRequest, sync_id: int) -> HttpResponse:
+    """What the changes of a sync would have made of the last 30 days: for a platform admin those of every tenant, for
+    others the tenant's own.
     """
     request = cast(TenantRequest, request)
-    sync = named_sync(request)
+    sync = sync_for(sync_id)
     everybody = request.platform_admin
     context: dict[str, Any] = {"days": DAYS, "everybody": everybody, "sync": sync}
     context |= answered(lambda: with_sync(sync, tenant_id=None if everybody else request.tenant.id))
@@ -96,10 +96,9 @@ def price_impact(request: HttpRequest) -> HttpResponse:
     return render(request, "spend/_price_impact.html", context)
 
 
-def named_sync(request: TenantRequest) -> PriceSync:
-    """The sync that the address names. Raises Http404."""
-    text = request.GET.get("sync", "")
-    sync = sync_by_id(int(text)) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+def sync_for(sync_id: int) -> PriceSync:
+    """The sync with this id. Raises Http404."""
+    sync = sync_by_id(sync_id) if sync_id < 2**63 else None
     if sync is None:
         raise Http404("There is nothing at this address.")
     return sync
