@@ -65,11 +65,11 @@ def index(request: HttpRequest) -> HttpResponse:
 @never_cache
 @step_up_required(bound=True)
 def new(request: HttpRequest) -> HttpResponse:
-    """Price a model that no source prices. The address may fill in provider and model."""
+    """Price a model that no source prices. The address may fill in provider, model and first day."""
     request = cast(TenantRequest, request)
     posted = request.method == "POST"
     initial = {name: request.GET.get(name, "")[:255] for name in ("provider", "model")}
-    initial["starts"] = datetime.now(UTC).date().isoformat()
+    initial["starts"] = request.GET.get("starts", "")[:10] or datetime.now(UTC).date().isoformat()
     form = NewPriceForm(request.POST if posted else None, initial=initial)
     if posted and form.is_valid():
         given = form.cleaned_data
