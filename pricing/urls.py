@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from pricing.views import by_hand, catalogue, compare, crosscheck, model, overrides, rates, syncs
+from pricing.views import by_hand, catalogue, compare, crosscheck, model, overrides, rates, selections, syncs
 
 app_name = "pricing"
 
@@ -12,7 +12,7 @@ urlpatterns = [
     path("pricing", catalogue.catalogue, name="catalogue"),
     path("pricing/report", catalogue.report, name="report"),
     path("pricing/compare", compare.page, name="compare"),
-    path("pricing/describe", model.describe, name="describe"),
+    path("pricing/describe/<str:provider>/<path:model>", model.describe, name="describe"),
     path("pricing/syncs", syncs.index, name="syncs"),
     path("pricing/syncs/<int:sync_id>", syncs.one, name="sync"),
     path("pricing/syncs/<int:sync_id>/approve", syncs.approve, name="sync_approve"),
@@ -33,5 +33,9 @@ urlpatterns = [
     path("pricing/overrides/<str:override_id>", overrides.one, name="override"),
     path("pricing/overrides/<str:override_id>/edit", overrides.edit, name="override_edit"),
     path("pricing/overrides/<str:override_id>/archive", overrides.archive, name="override_archive"),
+    path("models/selection", selections.index, name="selections"),
+    path("models/selection/choose", selections.choose, name="selection_choose"),
+    path("models/selection/save", selections.save, name="selection_save"),
+    path("models/selection/clear", selections.clear, name="selection_clear"),
     path("pricing/<str:provider>/<path:model>", model.model, name="model"),  # the last: it takes whatever is left
 ]

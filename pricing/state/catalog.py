@@ -27,10 +27,16 @@ class Entry(NamedTuple):
 
     body: bytes
     provider: str
+    model: str
     tier: str
     uses: frozenset[str]
     deprecated: bool
     text: str
+
+    def decoded(self) -> dict[str, Any]:
+        """What clients are told of the model."""
+        found: dict[str, Any] = msgspec.json.decode(self.body)
+        return found
 
 
 class Wanted(NamedTuple):
@@ -52,9 +58,13 @@ class Rendering(NamedTuple):
     ends: datetime
     entries: tuple[Entry, ...]
 
+    def matching(self, wanted: Wanted) -> list[Entry]:
+        """The models asked for, by provider and name."""
+        return [entry for entry in self.entries if _fits(entry, wanted)]
+
     def body(self, wanted: Wanted) -> bytes:
         """The models asked for, as a JSON document."""
-        found = b",".join(entry.body for entry in self.entries if _fits(entry, wanted))
+        found = b",".join(entry.body for entry in self.matching(wanted))
         return b'{"price_version":%d,"currency":"USD","models":[%b]}' % (self.version, found)
 
 
@@ -117,7 +127,7 @@ def _entry(row: ModelPrice, model: Model, prices: ModelPrices, now: datetime) ->
         "prices": {unit: _price(unit, price) for unit, price in prices.at(now).items()},
     }
     text = " ".join((f"{model.provider_id}/{model.model_id}", model.name, *model.aliases)).lower()
-    return Entry(_encode(body), model.provider_id, model.tier, frozenset(uses), deprecated, text)
+    return Entry(_encode(body), model.provider_id, model.model_id, model.tier, frozenset(uses), deprecated, text)
 
 
 def _price(unit: str, price: Price) -> dict[str, Any]:
