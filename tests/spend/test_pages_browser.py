@@ -69,6 +69,9 @@ def addresses(events: list[UsageEvent]) -> dict[str, str]:
         "spend-cumulative": "/spend?view=cumulative&group=project",
         "request": f"/requests/{priced.event_id}",
         "unpriced": "/unpriced",
+        "unpriced-own": "/unpriced?of=tenant",
+        "reratings": "/reratings",
+        "rerating-new": "/reratings/new",
         "requests-nothing": "/requests?search=nope",
     }
 
