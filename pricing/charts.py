@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from pricing.figures import quoted, quoted_for
 from pricing.rates.base import Rate
-from tenants.frame.charts import INK, OTHER, SERIES, Chart, frame_of
+from tenants.frame.charts import GRID, INK, OTHER, SERIES, Chart, frame_of
 from wire import display
 from wire.money import decimal_from_pico
 from wire.units import UNITS
@@ -98,11 +98,14 @@ def cost_chart(bars: Sequence[Bar]) -> Chart:
             xaxis={
                 "type": "linear",
                 "tickprefix": "$",
-                "rangemode": "tozero",
+                "tickformat": ",~f",
+                "showgrid": True,
+                "gridcolor": GRID[0],
+                "zeroline": False,
                 "range": [0, f"{decimal_from_pico(top * 6 // 5 or 1):f}"],
                 "nticks": 5,
             },
-            yaxis={"type": "category", "autorange": "reversed", "ticklabelstandoff": 6},
+            yaxis={"type": "category", "autorange": "reversed", "showgrid": False, "ticklabelstandoff": 6},
         )
     )
     cheapest = next((each for each in bars if each.cheapest), None)
@@ -132,8 +135,8 @@ def rate_chart(rates: Sequence[Rate]) -> Chart:
     )
     low, high = min(rates, key=lambda rate: rate.per_usd_e8), max(rates, key=lambda rate: rate.per_usd_e8)
     says = (
-        f"{currency} for one US dollar, {display.days(rates[0].day, rates[-1].day)}: from {low.per_usd.normalize():f} on "
-        f"{display.day(low.day)} to {high.per_usd.normalize():f} on {display.day(high.day)}. "
+        f"{currency} for one US dollar, {display.days(rates[0].day, rates[-1].day)}: "
+        f"from {low.per_usd.normalize():f} on {display.day(low.day)} to {high.per_usd.normalize():f} on {display.day(high.day)}. "
         "The table shows the same values."
     )
     return Chart(json.loads(figure.to_json()), says)

@@ -1,4 +1,4 @@
-"""What a month of calls costs with one model beside another, at list prices. Pure, but for the price book it is given."""
+"""What a month of calls costs with one model beside another, at list prices. Pure."""
 
 from __future__ import annotations
 

@@ -39,15 +39,17 @@ class RuleChange(NamedTuple):
 def figures_of(row: PriceChange, day: date) -> list[Figure]:
     """The figures that differ from a UTC day on, at every hour and in every context that decides one."""
     before, after = (None if each is None else msgspec.convert(each, ModelPrices) for each in (row.before, row.after))
-    found: dict[tuple[str, str], Figure] = {}
+    found: list[Figure] = []
+    seen = set()
     for moment, context, words in _situations(before, after, day):
         old, new = (each.at(moment, context) if each else {} for each in (before, after))
         for unit in sorted(old.keys() | new.keys(), key=lambda name: (_ORDER.get(name, len(_ORDER)), name)):
             for above in sorted({0, *_starts(old.get(unit)), *_starts(new.get(unit))}):
-                figure = _figure(unit, above, old, new, words)
-                if figure is not None and (figure.label, "") not in found:
-                    found.setdefault((figure.label, words), figure)
-    return list(found.values())
+                was, becomes = _at(unit, old, above), _at(unit, new, above)
+                if was != becomes and (unit, above, was, becomes) not in seen:  # a context that says nothing else
+                    seen.add((unit, above, was, becomes))
+                    found.append(_figure(unit, above, was, becomes, words))
+    return found
 
 
 def rules_of(row: PriceChange) -> list[RuleChange]:
@@ -66,10 +68,7 @@ def _rule(rule: tuple[Clause, str], *, added: bool) -> RuleChange:
     return RuleChange(added, figures.clause_text(clause), model)
 
 
-def _figure(unit: str, above: int, old: dict[str, Price], new: dict[str, Price], words: str) -> Figure | None:
-    was, becomes = _at(unit, old, above), _at(unit, new, above)
-    if was == becomes:
-        return None
+def _figure(unit: str, above: int, was: int | None, becomes: int | None, words: str) -> Figure:
     row = figures.row(unit, 0)
     label = row.label + (f" above {above:,} tokens" if above else "") + (f", {words}" if words else "")
     move = Move(unit, was, becomes) if was is not None and becomes is not None else None

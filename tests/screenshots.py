@@ -1,5 +1,5 @@
-"""`python -m tests.screenshots FOLDER`: pictures of every page of the sidebar, and of the ledger's, light and dark, 1440
-and 390 px wide.
+"""`python -m tests.screenshots FOLDER`: pictures of every page of the sidebar, of the ledger's and of prices', light and
+dark, 1440 and 390 px wide.
 
 The pages show a seeded tenant; the walks are the browser tests' own, so that what is looked at is what is tested.
 """
@@ -15,6 +15,7 @@ import pytest
 WALKS = (
     "tests/spend/test_pages_browser.py::test_every_page_without_a_complaint",
     "tests/publishing/test_ledger_browser.py::test_every_page_without_a_complaint",
+    "tests/pricing/test_browser.py::test_every_page_without_a_complaint",
 )
 
 

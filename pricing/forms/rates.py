@@ -14,6 +14,8 @@ USUAL_SPAN = "365"
 class RatesForm(forms.Form):
     """What the chart shows. What is not known is as usual."""
 
+    search = True  # the filter bar then always has its button
+
     currency = forms.ChoiceField(label="Currency", required=False)
     span = forms.ChoiceField(label="Over", required=False, choices=list(SPANS.items()), initial=USUAL_SPAN)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from pricing.listing import Wanted, list_models
 from pricing.queries import current_prices
 from tenants.permissions import Permission, needs
 from wire.cost import Line
+from wire.display import percent
 
 Chosen = Sequence[tuple[str, str]]
 
@@ -41,7 +43,10 @@ def page(request: HttpRequest) -> HttpResponse:
         "missing": missing,
         "left_out": left_out,
         "most": MODELS_MOST,
-        "rows": [{"compared": each, "lines": [_line(line) for line in each.lines]} for each in compared],
+        "rows": [
+            {"compared": each, "beside": _beside(each), "lines": [_line(line) for line in each.lines]}
+            for each in compared
+        ],
         "chart": cost_chart(bars) if len(bars) > 1 else None,
         "chart_rows": len(bars),
         "presets": [
@@ -70,9 +75,15 @@ def _line(line: Line) -> dict[str, Any]:
         "count": line.count,
         "label": row.label,
         "price": row.amounts[0].quoted,
-        "per": row.per,
         "above": line.tier_above,
     }
+
+
+def _beside(each: Compared) -> str:
+    """How much more it costs than the cheapest: "+12.5%", and from twice as much on "5.8 times"."""
+    if each.more is None:
+        return ""
+    return f"+{percent(each.more)}" if each.more < 1 else f"{(each.more + 1).quantize(Decimal('0.1')):,} times"
 
 
 def _cheapest(compared: Sequence[Compared]) -> Compared | None:

@@ -84,5 +84,4 @@ def _row(each: Disagreement) -> dict[str, Any]:
         "ours": figures.quoted(each.unit, each.ours),
         "theirs": figures.quoted(each.unit, each.theirs),
         "apart": "they say nothing" if each.basis_points is None else figures.moved(each.basis_points),
-        "dearer": each.ours > each.theirs,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 from django.contrib import messages
@@ -62,10 +62,10 @@ def model(request: HttpRequest, provider: str, model: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @never_cache
 @step_up_required(bound=True)
-def describe(request: HttpRequest) -> HttpResponse:
-    """Say what a model is: its tier, its limits. The address names the model, whose id may hold any sign."""
+def describe(request: HttpRequest, provider: str, model: str) -> HttpResponse:
+    """Say what a model is: its tier, its limits, its other names."""
     request = cast(TenantRequest, request)
-    found = _model(request.GET.get("provider", ""), request.GET.get("model", ""))
+    found = _model(provider, model)
     form = FactsForm(request.POST if request.method == "POST" else None, model=found)
     if request.method == "POST" and form.is_valid():
         try:
@@ -112,8 +112,12 @@ def _origin(fact: Mapping[str, str], names: Mapping[str, str]) -> str:
     source, by = fact.get("source", ""), fact.get("by", "")
     if source == BY_HAND:
         note = f": {fact['note']}" if fact.get("note") else ""
-        return f"said by {names.get(by, by)} on {fact.get('seen', '')}{note}"
-    return f"{source}, seen {fact.get('seen', '')}" if source else ""
+        return f"said by {names.get(by, by)} on {_seen(fact)}{note}"
+    return f"{source}, seen {_seen(fact)}" if source else ""
+
+
+def _seen(fact: Mapping[str, str]) -> str:
+    return day(date.fromisoformat(fact["seen"]))
 
 
 def _lines(model: Model, history: list[ModelPrice], today: date) -> list[Line]:
@@ -121,8 +125,10 @@ def _lines(model: Model, history: list[ModelPrice], today: date) -> list[Line]:
     if not history:
         return []
     prices = history[0].decoded()
-    starts = [period.start for period in prices.periods if period.start]
-    first = min([model.first_seen.astimezone(UTC).date(), *starts])
+    starts = [period.start for period in prices.periods if period.start and period.start <= today]
+    first = model.first_seen.astimezone(UTC).date()
+    if starts and min(starts) <= first:  # what held before is part of how the price moved
+        first = min(starts) - max((today - min(starts)) // 12, timedelta(days=14))
     units = [unit for unit in _DRAWN if _priced(prices, unit)] or _any_unit(prices)
     return [
         line_of(unit, number, steps_of(prices, unit, first=first, last=today))
@@ -141,7 +147,10 @@ def _any_unit(prices: ModelPrices) -> list[str]:
 def _table_of(lines: list[Line]) -> list[dict[str, Any]]:
     """The chart's values by day, the newest first."""
     days = sorted({day for line in lines for day, _ in line.steps}, reverse=True)
-    return [{"day": each, "prices": [_price_on(line, each) for line in lines]} for each in days]
+    first = days[-1] if len(days) > 1 else None
+    return [
+        {"day": each, "before": each == first, "prices": [_price_on(line, each) for line in lines]} for each in days
+    ]
 
 
 def _price_on(line: Line, day: date) -> str:

@@ -50,5 +50,5 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def _shown(rate: Rate) -> str:
-    """Units of the currency for one US dollar, with all digits that are kept and their thousands apart."""
-    return f"{rate.per_usd:,f}".rstrip("0").rstrip(".")
+    """Units of the currency for one US dollar, with five places and the thousands apart."""
+    return f"{rate.per_usd:,.5f}"

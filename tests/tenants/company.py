@@ -169,8 +169,8 @@ class Company:
             "document": entry.key,
             "passkey_id": passkeys_of(self.person(Role.TENANT_ADMIN).user).get().pk,
             "kind": "email",
-            "provider": "nobody",
-            "model": "nothing",
+            "provider": "acme",
+            "model": "small",
         }
 
 

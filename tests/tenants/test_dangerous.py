@@ -76,6 +76,18 @@ PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "tenants:tenant_resume": lambda ids: {},
     "tenants:tenant_archive": lambda ids: {"name": "Ours", "reason": "It has left."},
     "tenants:tenant_bring_back": lambda ids: {},
+    "pricing:sync_approve": lambda ids: {"digest": ids["sync_digest"]},
+    "pricing:sync_reject": lambda ids: {"digest": ids["sync_digest"]},
+    "pricing:new_price": lambda ids: {
+        "provider": "acme",
+        "model": "other",
+        "starts": "2026-01-01",
+        "price_input": "0.15",
+    },
+    "pricing:hand_table": lambda ids: {"text": "provider,model,unit,price\nacme,other,input,1"},
+    "pricing:hand_price_change": lambda ids: {"starts": "2026-02-01", "price_input": "0.15"},
+    "pricing:hand_price_end": lambda ids: {"ends": "2026-03-01"},
+    "pricing:describe": lambda ids: {"tier": "bulk"},
     "budgets:edit": lambda ids: BUDGET,
     "pricing:override_new": lambda ids: {"name": "New", "kind": "free", "model": "new*"},
     "pricing:override_edit": lambda ids: {"name": "Other", "kind": "free"},
@@ -168,8 +180,9 @@ def prepare(company: Company, what: str) -> None:
 
 def of_platform(what: str) -> bool:
     """Whether a page or an operation is for platform admins only."""
+    of_prices = ("describe", "hand", "new_price", "override", "sync")
     return what == "publishing:retry_object" or what.startswith(
-        ("tenants:tenant", "pricing:override", "/tenants", "/prices", "/overrides")
+        ("tenants:tenant", *(f"pricing:{each}" for each in of_prices), "/tenants", "/prices", "/overrides")
     )
 
 
