@@ -21,6 +21,8 @@ ROUTES = {
     "embeddings": "POST /v1/embeddings",
     "messages": "POST /v1/messages",
 }
+# The providers that a gateway can be set up to call; a test holds them against the gateway's own.
+CALLED = ("openai", "anthropic", "google", "mistral", "deepseek", "groq", "openrouter", "x-ai")
 _MESSAGES_PROVIDERS = frozenset({"anthropic"})  # whose own API a gateway speaks on that route
 
 

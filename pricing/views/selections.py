@@ -16,7 +16,7 @@ from pricing.forms.selections import ChooseForm, PlaceForm, SearchForm, WhoseFor
 from pricing.models import Selection
 from pricing.queries import current_book
 from pricing.queries_selections import all_selections, effective_selections
-from pricing.selection_rules import ROUTES, USE_LABELS
+from pricing.selection_rules import CALLED, ROUTES, USE_LABELS
 from pricing.state.catalog import Entry, Wanted, rendering
 from tenants.errors import RefusedError
 from tenants.gates import project_for
@@ -97,7 +97,8 @@ def choose(request: HttpRequest) -> HttpResponse:
     search.is_valid()
     words = tuple(search.cleaned_data.get("q", "").lower().split())
     found = rendering().matching(Wanted(use=place.use, words=words))
-    found.sort(key=lambda entry: (entry.deprecated, entry.tier != place.tier))  # else in the catalogue's order
+    # else in the catalogue's order
+    found.sort(key=lambda entry: (entry.deprecated, entry.provider not in CALLED, entry.tier != place.tier))
     context = {
         "place": place,
         "standing": standing,
@@ -209,5 +210,6 @@ def _offered(entry: Entry, standing: Selection | None) -> dict[str, Any]:
             {"label": unit.capitalize(), "usd": shown["prices"].get(unit, {}).get("usd_per_million", "")}
             for unit in _PRICES
         ],
+        "called": entry.provider in CALLED,
         "chosen": standing is not None and (standing.provider, standing.model) == (entry.provider, entry.model),
     }

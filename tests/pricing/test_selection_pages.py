@@ -55,7 +55,7 @@ def test_before_the_first_prices_and_before_the_first_selection_the_page_says_so
 def test_a_model_is_searched_and_selected(admin):
     shown = text(admin.get(CHOOSE, {**BULK, "q": "acme SMALL"}))
     assert "None is selected yet" in shown
-    assert "small acme" in shown
+    assert "small No gateway calls it acme" in shown
     assert "model-1" not in shown
     done = admin.post(f"{PAGE}/save", {**SMALL, "version": "0"}, follow=True)
     assert "Chat completions, bulk: small. Gateways know within a second." in text(done)

@@ -10,11 +10,12 @@ from django.db import connection, transaction
 
 from changes.models import AuditEvent, OutboxRow
 from changes.record import Topic
+from gateway.providers.registry import KINDS
 from gateway.selecting import WORDS
 from pricing.actions.selections import clear_selection, select_model
 from pricing.models import Model, Selection
 from pricing.queries_selections import current_price_of, selections_by_tenant, selections_mark, uses_by_price
-from pricing.selection_rules import uses_of
+from pricing.selection_rules import CALLED, uses_of
 from publishing.render import render
 from tenants.actions.projects import archive_project, create_project
 from tenants.actions.tenants import archive_tenant, suspend_tenant
@@ -249,3 +250,12 @@ def test_the_real_catalogue_s_models_have_their_uses(synced):
         ["chat", "responses", "messages"],
         ["chat", "responses"],
     ]
+
+
+def test_the_providers_that_gateways_call_are_known_here():
+    assert set(CALLED) == {kind.name for kind in KINDS}
+    assert {kind.name for kind in KINDS if kind.serves_messages} == {
+        name
+        for name in CALLED
+        if "messages" in uses_of(provider=name, model="m", capabilities=[], priced_units={"output"})
+    }
