@@ -102,7 +102,7 @@ def cost_chart(bars: Sequence[Bar]) -> Chart:
                 "showgrid": True,
                 "gridcolor": GRID[0],
                 "zeroline": False,
-                "range": [0, f"{decimal_from_pico(top * 6 // 5 or 1):f}"],
+                "range": [0, f"{decimal_from_pico(top * 27 // 20 or 1):f}"],
                 "nticks": 5,
             },
             yaxis={"type": "category", "autorange": "reversed", "showgrid": False, "ticklabelstandoff": 6},
@@ -136,7 +136,8 @@ def rate_chart(rates: Sequence[Rate]) -> Chart:
     low, high = min(rates, key=lambda rate: rate.per_usd_e8), max(rates, key=lambda rate: rate.per_usd_e8)
     says = (
         f"{currency} for one US dollar, {display.days(rates[0].day, rates[-1].day)}: "
-        f"from {low.per_usd.normalize():f} on {display.day(low.day)} to {high.per_usd.normalize():f} on {display.day(high.day)}. "
+        f"from {low.per_usd.normalize():f} on {display.day(low.day)} "
+        f"to {high.per_usd.normalize():f} on {display.day(high.day)}. "
         "The table shows the same values."
     )
     return Chart(json.loads(figure.to_json()), says)

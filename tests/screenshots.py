@@ -1,4 +1,4 @@
-"""`python -m tests.screenshots FOLDER`: pictures of every page of the sidebar, of the ledger's and of prices', light and
+"""`python -m tests.screenshots FOLDER`: pictures of every page of the sidebar, of the ledger and of prices, light and
 dark, 1440 and 390 px wide.
 
 The pages show a seeded tenant; the walks are the browser tests' own, so that what is looked at is what is tested.

@@ -49,7 +49,7 @@ def priced(name: str, *periods: tuple[date | None, dict[str, int]], **facts: obj
 
 
 def eventful(catalogue: Catalogue, *, by: Actor = SYNC) -> PriceSync:
-    """Price books, a failed sync, prices by hand, rates, a cross-check; and a change set that waits, which is returned."""
+    """Price books, a failed sync, prices by hand, rates, a cross-check; and the change set that is returned."""
     steps = (
         (None, {"input": 5_000_000, "output": 15_000_000, "cache_read": 2_500_000}),
         (date(2025, 3, 1), {"input": 3_750_000, "output": 15_000_000, "cache_read": 1_875_000}),
