@@ -27,6 +27,8 @@ class Shown(NamedTuple):
     effect: str
     state: str
     state_kind: str  # of `components/status.html`
+    begins: str
+    ends: str  # "" without an end
     changed_by: str
     changed_at: datetime | None
 
@@ -76,7 +78,7 @@ def state_of(row: Override, now: datetime) -> tuple[str, str]:
     return ("Scheduled", "accent") if row.starts_at > now else ("Active", "ok")
 
 
-def shown(rows: Sequence[Override], now: datetime) -> list[Shown]:
+def shown(rows: Sequence[Override], now: datetime, *, zone: str) -> list[Shown]:
     """Overrides of one tenant as pages show them. Needs its scope."""
     last = {event.target_id: event for event in _events(rows)}  # the later stands before the earlier
     naming = Naming(last.values())
@@ -92,6 +94,8 @@ def shown(rows: Sequence[Override], now: datetime) -> list[Shown]:
                 effect_words(row.kind, row.basis_points, row.prices),
                 state,
                 kind,
+                moment(row.starts_at, zone, year=True),
+                moment(row.ends_at, zone, year=True) if row.ends_at else "",
                 naming.actor(event) if event else "",
                 event.at if event else None,
             )

@@ -50,7 +50,7 @@ def index(request: HttpRequest) -> HttpResponse:
     kept = {name: value for name, value in (("q", search), ("show", "ended" if ended else "")) if value}
     context: dict[str, Any] = {
         "form": form,
-        "rows": shown(list(page.object_list), now),
+        "rows": shown(list(page.object_list), now, zone=request.tenant.time_zone),
         "numbered": not ended and not search,
         "before_page": page.start_index() - 1 if page.paginator.count else 0,
         "ended": ended,
@@ -97,7 +97,7 @@ def one(request: HttpRequest, override_id: str) -> HttpResponse:
     """One override: what it says, what was done to it, and its end."""
     request = cast(TenantRequest, request)
     override = override_for(request, override_id)
-    (found,) = shown([override], timezone.now())
+    (found,) = shown([override], timezone.now(), zone=request.tenant.time_zone)
     context = {
         "override": override,
         "shown": found,
@@ -256,7 +256,10 @@ def _listed(request: TenantRequest, form: UploadForm, *, dry_run: bool) -> dict[
 def _upload_page(request: TenantRequest, form: UploadForm, context: dict[str, Any]) -> HttpResponse:
     rows = context.get("added", ())
     if rows:
-        context |= {"shown": shown(rows[:SHOWN_MOST], timezone.now()), "more": max(0, len(rows) - SHOWN_MOST)}
+        context |= {
+            "shown": shown(rows[:SHOWN_MOST], timezone.now(), zone=request.tenant.time_zone),
+            "more": max(0, len(rows) - SHOWN_MOST),
+        }
     refused = bool(form.errors) or "faults" in context
     page = {"form": form, "columns": COLUMNS} | context
     return render(request, "pricing/override_upload.html", page, status=422 if refused else 200)

@@ -80,7 +80,7 @@ def test_an_override_is_made_in_the_browser_with_a_passkey(admin_client, tenant)
         "Volume discount Scheduled",
         "model* of acme All projects",
         "15 % off the list price",
-        "no end",
+        "from 1 Dec 2026 00:00:00 IST no end",
         "Asha",
     ):
         assert words in page
