@@ -61,7 +61,8 @@ class Record:
             tier=call.tier,
             route=call.api.path,
             provider=call.provider.name,
-            model_asked=call.asked,
+            # A call that has no price yet is priced later by its model's name, which a tier's is not.
+            model_asked=call.asked if metered.model_priced else call.model,
             model_priced=metered.model_priced,
             units=metered.units,
             price_version=metered.price_version,

@@ -150,6 +150,13 @@ def test_a_model_that_is_no_longer_listed_gives_way_to_the_tenant_s(gateway):
     assert key.chat(model="bulk").headers["x-spendops-model"] == "openai/gpt-4o-mini"
 
 
+def test_an_unpriced_call_names_its_model_so_that_it_can_be_priced_later(gateway):
+    key = selected(gateway, chosen("bulk", provider="openai", model="old-one"))
+    assert key.chat(model="bulk").status_code == 200
+    event = gateway.one_event(key)
+    assert (event.model_asked, event.model_priced, event.cost, event.tier) == ("old-one", "", None, "bulk")
+
+
 @pytest.mark.parametrize(
     ("policy", "reason"),
     [
