@@ -127,7 +127,7 @@ class OverrideForm(ActionForm):
             projects = projects | Project.objects.filter(tenant=tenant, pk=override.project_id)
         cast(forms.ModelChoiceField, self.fields["project"]).queryset = projects
         for name, words in (
-            ("starts_at", "Empty: now."),
+            ("starts_at", "Empty: as it is." if override else "Empty: now."),
             ("ends_at", "From then on it no longer holds. Empty: no end."),
         ):
             self.fields[name].widget = forms.TextInput(attrs={"type": "datetime-local", "step": "1"})
