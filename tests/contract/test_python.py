@@ -11,9 +11,12 @@ from tests.contract.cases import CASES, NAMES, encoded, shared_documents
 from tests.contract.gateway import Gateway
 from wire.events import Denied
 
-# Said by a gateway of what lies outside of key, tenant and prices: its settings, limits, queues and the request itself.
+# Said by a gateway of what lies outside of key, tenant and prices: its settings, limits, queues, what tiers stand for, and
+# the request itself.
 ELSEWHERE = {
     Denied.PROVIDER_UNKNOWN,
+    Denied.TIER_NOT_ALLOWED,
+    Denied.MODEL_NOT_SELECTED,
     Denied.MODEL_UNPRICED,
     Denied.ROUTE_UNKNOWN,
     Denied.BODY_INVALID,
