@@ -11,8 +11,8 @@ from tests.contract.cases import CASES, NAMES, encoded, shared_documents
 from tests.contract.gateway import Gateway
 from wire.events import Denied
 
-# Said by a gateway of what lies outside of key, tenant and prices: its settings, limits, queues, what tiers stand for, and
-# the request itself.
+# Said by a gateway of what lies outside of key, tenant and prices: its settings, limits, queues, what tiers stand for,
+# and the request itself.
 ELSEWHERE = {
     Denied.PROVIDER_UNKNOWN,
     Denied.TIER_NOT_ALLOWED,
