@@ -259,6 +259,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
     garbage: bytes = b""  # follows the parts where a chunk should; the connection stays open
+    seen: threading.Event | None = None  # the garbage waits for it, so that it does not arrive with the parts
     gate: threading.Event | None = None  # nothing is answered before it is set
 
 
@@ -333,6 +334,8 @@ class ReplayingProvider:
             handler.wfile.write(data)
             handler.wfile.flush()
         if reply.garbage:
+            if reply.seen is not None:
+                reply.seen.wait(DEADLINE)
             handler.wfile.write(reply.garbage)
         elif reply.cut:
             handler.close_connection = True
