@@ -42,7 +42,7 @@ class KeyFilterForm(forms.Form):
         label="Search",
         required=False,
         max_length=200,
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Name, id, last four, owner, team=search"}),
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Name, id, last four, owner or tag"}),
     )
     status = forms.ChoiceField(label="Status", required=False, choices=STATES)
     env = forms.ChoiceField(label="Environment", required=False)
