@@ -48,8 +48,9 @@ def says(key: str, body: Body, *, deleted: bool) -> str:
     document = _decoded(body)
     if document is None:
         return ""
-    if document.get("block"):
-        return f"blocked: {_words(str(document['block'].get('reason', '')))}"
+    block = document.get("block")
+    if isinstance(block, dict):
+        return f"blocked: {_words(str(block.get('reason', '')))}"
     if key.startswith("tenant:"):
         return "suspended" if document.get("suspended") else "active"
     return _words(str(document.get("status", "active"))) if key.startswith("key:") else ""
@@ -107,13 +108,12 @@ def _decoded(body: Body) -> dict[str, Any] | None:
 
 def _flat(key: str, document: Mapping[str, Any]) -> dict[str, Any]:
     if key == PRICING_BLOB and isinstance(document.get("models"), dict):
-        models = document["models"]
         return {
             "version": document.get("version"),
             "source": document.get("source"),
             "env": document.get("env"),
-            "providers": len(models),
-            "models": sum(len(each) for each in models.values()),
+            "providers": len(document["models"]),
+            "models": len(_models(document)),
         }
     if key.startswith("key:"):
         document = {"status": "active", **document}  # what is left out of documents is what is usual
@@ -145,10 +145,16 @@ def _changed_models(before: Mapping[str, Any], after: Mapping[str, Any]) -> list
 
 
 def _models(document: Mapping[str, Any]) -> dict[str, Any]:
-    models = document.get("models")
-    if not isinstance(models, dict):
+    """The models of a price book as "provider/model"; {} of anything else."""
+    providers = document.get("models")
+    if not isinstance(providers, dict):
         return {}
-    return {f"{provider}/{model}": prices for provider, of in models.items() for model, prices in of.items()}
+    return {
+        f"{provider}/{model}": prices
+        for provider, models in providers.items()
+        if isinstance(models, dict)
+        for model, prices in models.items()
+    }
 
 
 def _label(path: str) -> str:

@@ -1,5 +1,5 @@
-"""`python -m tests.screenshots FOLDER`: pictures of every page of the sidebar, and of the ledger's, light and dark, 1440
-and 390 px wide.
+"""`python -m tests.screenshots FOLDER`: pictures of every page of the sidebar and of the ledger, light and dark,
+1440 and 390 px wide.
 
 The pages show a seeded tenant; the walks are the browser tests' own, so that what is looked at is what is tested.
 """
