@@ -45,6 +45,8 @@ def drain(namespace: Namespace, *, holder: str) -> Drained:
         return Drained()
     try:
         ours = namespace.check()
+        if ours:
+            _notice_losses(namespace)
     except Exception as error:  # refused, or whatever the store raises: the entries stay due
         _pause(namespace, error)
         return Drained()
@@ -67,10 +69,32 @@ def _begin(namespace: Namespace) -> bool:
         return False
     try:
         namespace.claim()
+        _note_standing(namespace)
     except Exception as error:
         _pause(namespace, error)
         return False
     return True
+
+
+def _notice_losses(namespace: Namespace) -> None:
+    """A store that was set back, as a Redis that restarts without its last writes is, is sent everything again.
+
+    What it holds already is a repetition to it. How it stands is kept after the rows say so, in case of a crash.
+    """
+    known = leases.standing_of(namespace.name)  # before the store is asked, which meanwhile can only get further
+    standing = namespace.standing()
+    if standing is None or standing == known:
+        return
+    if known is not None and standing.lost_since(known):
+        count = _send_all_again(namespace)
+        log.error("A store may have lost writes: everything is sent again", namespace=namespace.name, entries=count)
+    leases.note_standing(namespace.name, standing)
+
+
+def _note_standing(namespace: Namespace) -> None:
+    standing = namespace.standing()
+    if standing is not None:
+        leases.note_standing(namespace.name, standing)
 
 
 def _send_all_again(namespace: Namespace) -> int:
@@ -103,7 +127,10 @@ def _drain(namespace: Namespace, holder: str) -> Drained:
 def _still_ours(namespace: Namespace) -> bool:
     """What is emptied is not filled any further before it is claimed anew."""
     try:
-        return namespace.check()
+        if not namespace.check():
+            return False
+        _notice_losses(namespace)
+        return True
     except Exception as error:
         _pause(namespace, error)
         return False

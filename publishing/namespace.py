@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import cast
 
 import msgspec
 
 from publishing import leases
 from publishing.errors import NamespaceRefusedError
 from wire.documents import META_ENV, SCHEMA, encode
-from wire.kv.base import KV, Entry, Outcome, Page, Write
+from wire.kv.base import KV, Entry, Outcome, Page, ReadableKV, Standing, Write
 from wire.kv.stores import Kind, Store
 
 OWNED_PREFIXES = ("key:", "tenant:", "pricing:")
@@ -67,6 +68,11 @@ class Namespace:
         if not self._ours and not self.check():
             self.claim()
         return self._opened().write(writes)
+
+    def standing(self) -> Standing | None:
+        """How far the store has come; None for one that cannot tell."""
+        kv = self._opened()
+        return cast(ReadableKV, kv).standing() if self.store.readable else None
 
     def entry(self, key: str) -> Entry | None:
         """What the namespace holds under a key."""
