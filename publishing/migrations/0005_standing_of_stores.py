@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('publishing', '0004_comparisons_and_ledger_indexes'),
+        ("publishing", "0004_comparisons_and_ledger_indexes"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='publisherlease',
-            name='epoch',
+            model_name="publisherlease",
+            name="epoch",
             field=models.CharField(blank=True, max_length=64),
         ),
         migrations.AddField(
-            model_name='publisherlease',
-            name='mark',
+            model_name="publisherlease",
+            name="mark",
             field=models.PositiveBigIntegerField(default=0),
         ),
     ]
