@@ -18,7 +18,7 @@ from django.utils import timezone
 from publishing import leases
 from publishing.entries import with_rev
 from publishing.expiry import expires_at
-from publishing.guards import let_through
+from publishing.guards import hold_back, hold_of_revival, is_confirmed, let_through
 from publishing.models import KvEntry
 from publishing.namespace import Namespace
 from wire.documents import PRICING_BLOB, PRICING_VERSION
@@ -181,13 +181,8 @@ def _version_of_a_blob_in_place(namespace: Namespace) -> list[KvEntry]:
 
 def _send_unless_held(namespace: Namespace, entries: list[KvEntry]) -> Drained:
     """A guard may hold a document back until a person has confirmed it."""
-
-    def published(key: str) -> bytes | None:
-        held = namespace.entry(key)
-        return None if held is None else held.body
-
     try:
-        passed = let_through(entries, published)
+        passed = let_through(entries, namespace.get_many, suspects=namespace.store.readable)
     except Exception as error:
         _pause(namespace, error)
         _give_back(entries)
@@ -285,10 +280,15 @@ def _mark_published(entries: Sequence[KvEntry]) -> None:
 
 def _outrun(entry: KvEntry, held: Entry | None) -> None:
     """The store holds a newer rev than SQL, as after SQL was restored from a backup. SQL is the truth: go past it, in
-    all stores of the environment, whose revs are the same.
+    all stores of the environment, whose revs are the same. But a key that is revoked there works again by a person's
+    word only.
     """
     if held is None or held.rev < entry.rev:
         return  # gone meanwhile: the entry stays unpublished and is sent again
+    hold = hold_of_revival(entry, held)
+    if hold is not None and not is_confirmed(entry, hold):
+        hold_back(entry, hold)
+        return
     rev = held.rev + 1
     now = timezone.now()
     with transaction.atomic():
@@ -299,7 +299,13 @@ def _outrun(entry: KvEntry, held: Entry | None) -> None:
         for row in rows:
             if row.digest == own.digest:
                 KvEntry.objects.filter(pk=row.pk, rev__lt=rev).update(
-                    rev=rev, body=with_rev(own.body, rev), updated_at=now, next_at=now, attempts=0, parked=False
+                    rev=rev,
+                    body=with_rev(own.body, rev),
+                    updated_at=now,
+                    next_at=now,
+                    attempts=0,
+                    parked=False,
+                    error="",
                 )
     log.warning("The store was ahead of SQL", env=entry.env, store=entry.store, key=entry.key, held=held.rev, rev=rev)
 
