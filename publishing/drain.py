@@ -45,20 +45,35 @@ def drain(namespace: Namespace, *, holder: str) -> Drained:
         return Drained()
     try:
         ours = namespace.check()
-        if ours:
-            _notice_losses(namespace)
+        moved = ours and _stands_otherwise(namespace)
     except Exception as error:  # refused, or whatever the store raises: the entries stay due
         _pause(namespace, error)
         return Drained()
-    if ours and not _due(namespace).exists():
+    if ours and not moved and not _due(namespace).exists():
         leases.resume(namespace.name)
         return Drained()
     if not leases.acquire(namespace.name, holder, lifetime=namespace.lease):
         return Drained()
     try:
-        return _drain(namespace, holder) if ours or _begin(namespace) else Drained()
+        ready = _go_on(namespace) if ours else _begin(namespace)
+        return _drain(namespace, holder) if ready else Drained()
     finally:
         leases.release(namespace.name, holder)
+
+
+def _stands_otherwise(namespace: Namespace) -> bool:
+    """Whether the store does not stand as it did last: somebody who has the lease must look why."""
+    standing = namespace.standing()
+    return standing is not None and standing != leases.standing_of(namespace.name)
+
+
+def _go_on(namespace: Namespace) -> bool:
+    try:
+        _notice_losses(namespace)
+    except Exception as error:
+        _pause(namespace, error)
+        return False
+    return True
 
 
 def _begin(namespace: Namespace) -> bool:
@@ -69,32 +84,32 @@ def _begin(namespace: Namespace) -> bool:
         return False
     try:
         namespace.claim()
-        _note_standing(namespace)
+        standing = namespace.standing()
+        if standing is not None:
+            leases.note_standing(namespace.name, standing)
     except Exception as error:
         _pause(namespace, error)
         return False
     return True
 
 
-def _notice_losses(namespace: Namespace) -> None:
+def _notice_losses(namespace: Namespace, *, applied: int = 0) -> bool:
     """A store that was set back, as a Redis that restarts without its last writes is, is sent everything again.
 
-    What it holds already is a repetition to it. How it stands is kept after the rows say so, in case of a crash.
+    `applied` is how many writes it has acknowledged since it was looked at last. Returns whether it lost any. What it
+    holds already is a repetition to it. How it stands is kept after the rows say so, in case of a crash; only who has
+    the lease keeps it, so that nobody else's look comes between a write and what is made of its answer.
     """
     known = leases.standing_of(namespace.name)  # before the store is asked, which meanwhile can only get further
     standing = namespace.standing()
-    if standing is None or standing == known:
-        return
-    if known is not None and standing.lost_since(known):
+    if standing is None or (standing == known and not applied):
+        return False
+    lost = known is not None and standing.lost_since(known._replace(mark=known.mark + applied))
+    if lost:
         count = _send_all_again(namespace)
         log.error("A store may have lost writes: everything is sent again", namespace=namespace.name, entries=count)
     leases.note_standing(namespace.name, standing)
-
-
-def _note_standing(namespace: Namespace) -> None:
-    standing = namespace.standing()
-    if standing is not None:
-        leases.note_standing(namespace.name, standing)
+    return lost
 
 
 def _send_all_again(namespace: Namespace) -> int:
@@ -127,10 +142,7 @@ def _drain(namespace: Namespace, holder: str) -> Drained:
 def _still_ours(namespace: Namespace) -> bool:
     """What is emptied is not filled any further before it is claimed anew."""
     try:
-        if not namespace.check():
-            return False
-        _notice_losses(namespace)
-        return True
+        return namespace.check()
     except Exception as error:
         _pause(namespace, error)
         return False
@@ -197,7 +209,7 @@ def _send(namespace: Namespace, entries: list[KvEntry]) -> Drained:
     while waiting:
         part = waiting.pop()
         try:
-            outcomes = list(zip(part, namespace.write(_writes(part)), strict=True))
+            outcomes = list(zip(part, _write(namespace, part), strict=True))
         except DocumentRefusedError as error:
             if len(part) == 1:
                 _park(part[0], error)
@@ -226,6 +238,16 @@ def _send(namespace: Namespace, entries: list[KvEntry]) -> Drained:
             _give_back(unsent)
             return total.plus(Drained(failed=len(unsent)))
     return total
+
+
+def _write(namespace: Namespace, entries: Sequence[KvEntry]) -> list[Outcome]:
+    """Write entries and see that the store kept them. Nothing counts as published before that: a store that went back
+    between its answer and the next look would be taken for one that has them.
+    """
+    outcomes = namespace.write(_writes(entries))
+    if _notice_losses(namespace, applied=outcomes.count(Outcome.APPLIED)):
+        raise StoreUnavailableError("The store was set back while it was written into: everything is sent again.")
+    return outcomes
 
 
 def _writes(entries: Iterable[KvEntry]) -> list[Write]:

@@ -86,7 +86,10 @@ def standing_of(namespace: str) -> Standing | None:
 
 def note_standing(namespace: str, standing: Standing) -> None:
     """Keep how a store stands."""
-    PublisherLease.objects.filter(namespace=namespace).update(epoch=standing.epoch, mark=standing.mark)
+    stands = {"epoch": standing.epoch, "mark": standing.mark}
+    PublisherLease.objects.update_or_create(
+        namespace=namespace, defaults=stands, create_defaults={**stands, "expires_at": timezone.now()}
+    )
 
 
 def wait_for_turn(namespace: str) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from django.utils import timezone
 
-from publishing.models import PublisherLease
+from publishing import leases
+from publishing.models import KvEntry, PublisherLease
 from tenants.actions.keys import revoke_key
+from tests.publishing.faults import Faulty
 from tests.redis import redis_server
 from tests.tenants.making import SOMEBODY, issue, make_tenant
 from wire.documents import KeyStatus, decode_key, key_document
+from wire.kv.base import Standing
 
 
 @pytest.fixture
@@ -87,3 +91,87 @@ def test_a_store_that_only_went_on_is_not_sent_everything_again(stores, publishe
     revoke_key(key=key, by=SOMEBODY)
     assert publisher.once().published == 1
     assert publisher.once().published == 0
+
+
+@pytest.fixture
+def faults(stores) -> Faulty:
+    found = Faulty()
+    stores.opening = found.around
+    return found
+
+
+def until_all_is_sent(*publishers) -> None:
+    """As many rounds as a store that fails now and then needs."""
+    for _ in range(5):
+        PublisherLease.objects.update(paused_until=None)
+        KvEntry.objects.update(next_at=timezone.now())
+        for publisher in publishers:
+            publisher.once()
+
+
+def test_redis_loses_the_very_batch_that_it_just_acknowledged(stores, server, faults, publisher):
+    stores.name({"dev": [stores.redis("dev", server)]})
+    here = stores.publisher()
+    key = issue(make_tenant()).key
+    here.once()
+    with server.client() as client:
+        client.save()
+    revoke_key(key=key, by=SOMEBODY)
+
+    def restart() -> None:
+        server.stop(kill=True)
+        server.start()
+
+    faults.after = restart
+    assert here.once().failed == 1
+    assert status_of(stores, key) is KeyStatus.ACTIVE, "the server lost it"
+    until_all_is_sent(here)
+    assert status_of(stores, key) is KeyStatus.REVOKED
+    here.close()
+
+
+@pytest.mark.parametrize("other_looks", [False, True])
+def test_a_file_is_put_back_between_its_answer_and_what_is_made_of_it(stores, faults, publisher, other_looks):
+    other = stores.publisher()
+    key = issue(make_tenant()).key
+    publisher.once()
+    publisher.close()
+    other.once()
+    other.close()
+    store, copy = stores.folder / "dev" / "embedded.sqlite3", stores.folder / "copy.sqlite3"
+    shutil.copy(store, copy)
+    revoke_key(key=key, by=SOMEBODY)
+
+    def put_back() -> None:
+        for suffix in ("-wal", "-shm", ""):
+            store.with_name(store.name + suffix).unlink(missing_ok=True)
+        shutil.copy(copy, store)
+        if other_looks:
+            other.once()
+
+    faults.after = put_back
+    publisher.once()
+    until_all_is_sent(publisher, other)
+    stores.close()
+    assert status_of(stores, key) is KeyStatus.REVOKED
+    other.close()
+
+
+def test_an_idle_publisher_notices_it_while_another_has_the_lease_only_when_that_is_over(stores, publisher, faults):
+    """Who has no lease leaves how the store stands as it is noted."""
+    issue(make_tenant())
+    publisher.once()
+    name = leases.name_of(stores.of("dev"))
+    known = leases.standing_of(name)
+    leases.note_standing(name, known._replace(mark=known.mark + 5))
+    leases.acquire(name, "somebody else")
+    assert publisher.once().published == 0
+    assert leases.standing_of(name).mark == known.mark + 5
+    leases.release(name, "somebody else")
+    assert publisher.once().published > 1
+    assert leases.standing_of(name) == known
+
+
+def test_how_a_store_stands_is_kept_of_one_that_nobody_has_written_into_yet(db):
+    leases.note_standing("prod embedded", Standing("e", 5))
+    assert leases.standing_of("prod embedded") == Standing("e", 5)
