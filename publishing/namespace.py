@@ -8,12 +8,15 @@ from datetime import timedelta
 from typing import cast
 
 import msgspec
+import structlog
 
 from publishing import leases
 from publishing.errors import NamespaceRefusedError
 from wire.documents import META_ENV, SCHEMA, encode
 from wire.kv.base import KV, Entry, Outcome, Page, ReadableKV, Standing, Write
 from wire.kv.stores import Kind, Store
+
+log = structlog.get_logger(__name__)
 
 OWNED_PREFIXES = ("key:", "tenant:", "pricing:")
 
@@ -87,11 +90,15 @@ class Namespace:
         return self._opened().list(prefix, after=after, most=most)
 
     def close(self) -> None:
-        """Give the connection back; the next use opens and checks anew."""
+        """Give the connection back; the next use opens and checks anew. Raises nothing."""
         kv, self._kv = self._kv, None
         self._ours = False
-        if kv is not None:
+        if kv is None:
+            return
+        try:
             kv.close()
+        except Exception as error:  # whatever a store's client raises about a connection that nobody uses any more
+            log.warning("A store's connection could not be closed", namespace=self.name, error=repr(error))
 
     def _opened(self) -> KV:
         if self._kv is None:
