@@ -103,7 +103,7 @@ def edit(request: HttpRequest, budget_id: str) -> HttpResponse:
             )
         except StaleBudgetError as error:
             budget = budget_for(request, budget_id)
-            form.reopen(budget, error)
+            form.reopen(initial_of(budget), error)
         except RefusedError as error:
             form.refuse(error)
         else:

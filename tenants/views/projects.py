@@ -109,8 +109,7 @@ def edit(request: HttpRequest, project_id: str) -> HttpResponse:
         try:
             change_project(project=project, **form.cleaned_data, by=request.actor)
         except StaleError as error:
-            form.refuse(error)
-            form.reopen(project_for(request, project_id))
+            form.reopen(initial_of_project(project_for(request, project_id)), error)
         except RefusedError as error:
             form.refuse(error)
         else:

@@ -114,8 +114,7 @@ def change(request: HttpRequest, tenant_id: str) -> HttpResponse:
                 changed = change_tenant(tenant=tenant, **form.settings(), by=request.actor)
                 set_quotas(tenant=changed, **form.quotas(), by=request.actor)
         except StaleError as error:
-            form.refuse(error)
-            form.reopen(managed_tenant_for(request, tenant_id))
+            form.reopen(initial_of_tenant(managed_tenant_for(request, tenant_id)), error)
         except RefusedError as error:
             form.refuse(error)
         else:
@@ -198,8 +197,7 @@ def edit(request: HttpRequest) -> HttpResponse:
         try:
             change_tenant(tenant=tenant, **form.cleaned_data, by=request.actor)
         except StaleError as error:
-            form.refuse(error)
-            form.reopen(Tenant.objects.get(pk=tenant.pk))
+            form.reopen(initial_of_tenant(Tenant.objects.get(pk=tenant.pk)), error)
         except RefusedError as error:
             form.refuse(error)
         else:

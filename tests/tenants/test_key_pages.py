@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from io import StringIO
+from typing import Any
 
 import pytest
 import time_machine
@@ -24,6 +25,13 @@ from wire.keys import PATTERN, parse_key
 
 DAY = timedelta(days=1)
 FORM = {"name": "Billing bot", "env": "dev", "expires_on": "", "allowed_models": "", "denied_models": ""}
+
+
+def values_of(answer) -> dict[str, Any]:
+    """What sending the form of a page again would send."""
+    form = answer.context["form"]
+    values = {name: form[name].value() for name in form.fields}
+    return {name: "" if value is None else value for name, value in values.items()}
 
 
 def text(answer) -> str:
