@@ -44,6 +44,8 @@ class Document(NamedTuple):
     def urgent(self) -> bool:
         """Whether it takes something away from somebody."""
         match self.content:
+            case None:
+                return True
             case KeyPolicy(status=status, block=block):
                 return status is not KeyStatus.ACTIVE or block is not None
             case TenantState(suspended=suspended, block=block):
