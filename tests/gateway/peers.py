@@ -175,8 +175,8 @@ class GatewayUnderTest:
         issued.publish(**policy)
         return issued
 
-    def block_tenant(self, tenant: str, block: Block | None = None, *, suspended: bool = False) -> None:
-        state = TenantState(rev=self.rev(), env=self.env, tenant=tenant, block=block, suspended=suspended)
+    def block_tenant(self, tenant: str, block: Block | None = None, **said: Any) -> None:
+        state = TenantState(rev=self.rev(), env=self.env, tenant=tenant, block=block, **said)
         self.write(Write(tenant_document(tenant), state.rev, encode(state)))
 
     # -- what came out
