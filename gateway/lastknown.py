@@ -93,7 +93,10 @@ class LastKnown:
             return None
 
     def write(self, changed: Mapping[str, Entry | None], source: Source) -> bool:
-        """Keep documents and deletions (None: forget) and where they came from, in one transaction. Returns whether that was done."""
+        """Keep documents and deletions (None: forget) and where they came from, in one transaction.
+
+        Returns whether that was done.
+        """
         try:
             db = self._opened()
             with immediate(db):

@@ -357,7 +357,7 @@ def test_a_revocation_does_not_wait_behind_a_bulk(site):
 
 
 def test_a_store_that_answers_and_cannot_be_read_whole_ages_as_one_that_is_away(site):
-    """One page after the other may be read well: what counts is that all is known. What changed is read all the same."""
+    """Some pages may be read well: what counts is that all is known. What changed is read all the same."""
 
     class Torn(EmbeddedKV):
         def list(self, prefix: str, *, after: str = "", most: int = 1000):
