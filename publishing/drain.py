@@ -252,10 +252,8 @@ def _write(namespace: Namespace, entries: Sequence[KvEntry]) -> list[Outcome]:
 
 def _writes(entries: Iterable[KvEntry]) -> list[Write]:
     now = timezone.now()
-    return [
-        Write(entry.key, entry.rev, None if entry.body is None else bytes(entry.body), expires_at(entry, now=now))
-        for entry in entries
-    ]
+    documents = ((entry, None if entry.body is None else bytes(entry.body)) for entry in entries)
+    return [Write(entry.key, entry.rev, body, expires_at(entry.key, body, now=now)) for entry, body in documents]
 
 
 def _pause(namespace: Namespace, error: Exception) -> None:

@@ -18,6 +18,8 @@ from wire.kv.stores import Kind, Store
 
 log = structlog.get_logger(__name__)
 
+# Longer than the calls of one batch may take: three of 95 s (`wire.kv.cloudflare.TIMEOUT`).
+FAR_LEASE = timedelta(minutes=5)
 OWNED_PREFIXES = ("key:", "tenant:", "pricing:")
 
 
@@ -40,7 +42,7 @@ class Namespace:
         self.name = leases.name_of(store)
         far = store.kind is Kind.CLOUDFLARE  # each call counts, and takes seconds when it carries much
         self.batch = 10_000 if far else 500
-        self.lease = timedelta(seconds=60) if far else leases.LIFETIME
+        self.lease = FAR_LEASE if far else leases.LIFETIME
         self._trust_seconds = 60.0 if far else 0.0
         self._kv: KV | None = None
         self._ours = False  # since it was opened
