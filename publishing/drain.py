@@ -41,7 +41,7 @@ class Drained(NamedTuple):
 
 def drain(namespace: Namespace, *, holder: str) -> Drained:
     """Write all entries of a namespace that are due. Does nothing while it is paused or another publisher holds it."""
-    if leases.state_of(namespace.name).paused:
+    if leases.state_of(namespace.name).paused or (namespace.was_empty() and not _due(namespace).exists()):
         return Drained()
     try:
         ours = namespace.check()

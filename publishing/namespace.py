@@ -47,6 +47,7 @@ class Namespace:
         self._kv: KV | None = None
         self._ours = False  # since it was opened
         self._seen = 0.0  # when its sentinel was last looked at, in monotonic seconds
+        self._seen_empty: float | None = None  # when it was last seen to be empty, in monotonic seconds
 
     def check(self) -> bool:
         """Whether the namespace says that it is this environment's; False when it is empty. Cheap: one look.
@@ -58,9 +59,16 @@ class Namespace:
         self._ours = False
         body = self._opened().get(META_ENV)
         if body is None and not self._holds_documents():
+            self._seen_empty = time.monotonic()
             return False
         self._note_ours(body)
         return True
+
+    def was_empty(self) -> bool:
+        """Whether it was seen to be empty so short a while ago that calls to look again are better saved, as long as
+        there is nothing to write.
+        """
+        return self._seen_empty is not None and time.monotonic() < self._seen_empty + self._trust_seconds
 
     def claim(self) -> None:
         """Make an empty namespace this environment's. Raises NamespaceRefusedError when another one was faster."""
@@ -94,7 +102,7 @@ class Namespace:
     def close(self) -> None:
         """Give the connection back; the next use opens and checks anew. Raises nothing."""
         kv, self._kv = self._kv, None
-        self._ours = False
+        self._ours, self._seen_empty = False, None
         if kv is None:
             return
         try:
@@ -123,7 +131,7 @@ class Namespace:
                 f"The KV namespace that is configured for {self.env} belongs to {found or 'an unknown environment'}: "
                 f"nothing is written into {self.store.id}. Correct the configuration of the KV store."
             )
-        self._ours, self._seen = True, time.monotonic()
+        self._ours, self._seen, self._seen_empty = True, time.monotonic(), None
 
 
 def _environment(body: bytes) -> str:
