@@ -11,7 +11,7 @@ from django.core.paginator import Paginator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from access.middleware import safe_return
 from access.step_up import step_up_required
@@ -34,6 +34,7 @@ from tenants.models import Tenant
 from tenants.permissions import Permission, needs, signed_in
 from tenants.scope import across_tenants, tenant_scope
 from tenants.tenant_queries import find_tenants, living_projects
+from tenants.views.posting import post_or_page
 
 PER_PAGE = 50
 
@@ -125,7 +126,7 @@ def change(request: HttpRequest, tenant_id: str) -> HttpResponse:
 
 
 @needs(Permission.TENANTS_CHANGE)
-@require_POST
+@post_or_page("tenants:tenant", "tenant_id")
 @step_up_required(bound=True)
 def suspend(request: HttpRequest, tenant_id: str) -> HttpResponse:
     """Refuse all calls of a tenant, once its name was typed."""
@@ -134,7 +135,7 @@ def suspend(request: HttpRequest, tenant_id: str) -> HttpResponse:
 
 
 @needs(Permission.TENANTS_CHANGE)
-@require_POST
+@post_or_page("tenants:tenant", "tenant_id")
 @step_up_required(bound=True)
 def archive(request: HttpRequest, tenant_id: str) -> HttpResponse:
     """End the use of a suspended tenant, once its name was typed."""
@@ -158,7 +159,7 @@ def _stop(request: HttpRequest, tenant_id: str, action: Callable[..., Tenant], s
 
 
 @needs(Permission.TENANTS_CHANGE)
-@require_POST
+@post_or_page("tenants:tenant", "tenant_id")
 @step_up_required
 def resume(request: HttpRequest, tenant_id: str) -> HttpResponse:
     """Let a suspended tenant's calls pass again."""
@@ -166,7 +167,7 @@ def resume(request: HttpRequest, tenant_id: str) -> HttpResponse:
 
 
 @needs(Permission.TENANTS_CHANGE)
-@require_POST
+@post_or_page("tenants:tenant", "tenant_id")
 @step_up_required
 def bring_back(request: HttpRequest, tenant_id: str) -> HttpResponse:
     """Make an archived tenant a suspended one."""
@@ -208,7 +209,7 @@ def edit(request: HttpRequest) -> HttpResponse:
 
 
 @signed_in
-@require_POST
+@post_or_page("home")
 def switch(request: HttpRequest, tenant_id: str) -> HttpResponse:
     """Look at another tenant from now on."""
     request = cast(TenantRequest, request)

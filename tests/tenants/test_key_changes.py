@@ -391,3 +391,36 @@ def test_developers_see_their_own_key_and_may_change_nothing_of_it(db):
         for ask in (developer.get, developer.post):
             assert ask(f"/keys/{key_id}/{part}").status_code == 403
     assert "data-choose" not in developer.get("/keys").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("address", "page"),
+    [
+        ("/projects/{project}/suspend", "/projects/{project}"),
+        ("/projects/{project}/resume", "/projects/{project}"),
+        ("/projects/{project}/archive", "/projects/{project}"),
+        ("/projects/{project}/bring-back", "/projects/{project}"),
+        ("/tenants/{tenant}/suspend", "/tenants/{tenant}"),
+        ("/tenants/{tenant}/resume", "/tenants/{tenant}"),
+        ("/tenants/{tenant}/archive", "/tenants/{tenant}"),
+        ("/tenants/{tenant}/bring-back", "/tenants/{tenant}"),
+        ("/tenants/{tenant}/switch", "/"),
+        ("/keys/leaks/revoke", "/keys/leaks"),
+        ("/members/u_nobody/remove", "/members"),
+        ("/tokens/t_nobody/revoke", "/tokens"),
+        ("/audit/export", "/audit"),
+        ("/publishing/republish/dev", "/publishing"),
+        ("/publishing/republish/dev/stop", "/publishing"),
+        ("/publishing/entries/1/retry", "/publishing/trouble"),
+        ("/publishing/entries/1/confirm", "/publishing/trouble"),
+        ("/publishing/entries/retry-parked", "/publishing/trouble"),
+        ("/publishing/objects/1/retry", "/publishing/trouble"),
+        ("/publishing/comparisons/ask", "/publishing/comparisons"),
+        ("/publishing/comparisons/1/confirm", "/publishing/trouble"),
+    ],
+)
+def test_every_address_that_only_takes_forms_leads_to_a_page(admin_client, our_key, address, page):
+    ids = {"tenant": admin_client.tenant.id, "project": our_key.key.project_id}
+    answer = admin_client.get(address.format(**ids))
+    assert (answer.status_code, answer.url) == (302, page.format(**ids))
+    assert admin_client.put(address.format(**ids)).status_code == 405
