@@ -34,7 +34,10 @@ ORDERS = (
 
 
 class KeyFilterForm(forms.Form):
-    """What the list of keys is narrowed to, and its order. A value that is not known narrows nothing."""
+    """What the list of keys is narrowed to, and its order.
+
+    With a value that is not known the form has errors, and its `wanted` is not to be used: it would match too much.
+    """
 
     search = True  # the filter bar then always has its button
 
