@@ -131,7 +131,7 @@ class Gateway:
             message = (
                 "Metrics need the token that is set as SPENDOPS_METRICS_TOKEN."
                 if token
-                else "Metrics are for this machine only (behind a proxy, for nobody) until SPENDOPS_METRICS_TOKEN is set."
+                else "Metrics are for this machine (behind a proxy, for nobody) until SPENDOPS_METRICS_TOKEN is set."
             )
             status, code = (401, "metrics_token") if token else (403, "metrics_local")
             await send_error(send, Shape.OPENAI, status, code, message, Arrival.of(request), stored=False)
