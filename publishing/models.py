@@ -99,6 +99,9 @@ class Republish(models.Model):
         return f"{self.env} {self.status}"
 
 
+RECONCILE_COMMAND = "manage.reconcile"  # who compares and repairs by `manage.py reconcile`
+
+
 class Reconciliation(models.Model):
     """One comparison of a store with SQL: what was found and what became of it."""
 
