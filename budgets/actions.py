@@ -19,6 +19,7 @@ from budgets.rules import checked_amount, checked_envs, checked_name, checked_th
 from changes.actor import Actor
 from changes.record import Publish, Topic, record
 from tenants.actions.standing import hold_open
+from tenants.actions.versions import changed_by
 from tenants.models import Tenant
 from tenants.scope import tenant_scope
 
@@ -94,7 +95,8 @@ def change_budget(
         budget = _locked(budget_id)
         if version is not None and version != budget.version:
             raise StaleBudgetError(
-                f"“{budget.name}” was changed after you opened it. Look at what it says now, then change it again."
+                f"“{budget.name}” was changed after you opened it. Look at what it says now, then change it again.",
+                changed_by=changed_by("budget", budget.id, budget.version - version),
             )
         hold_open(tenant_id)
         before, old_limit, was_hard = _described(budget), budget.limit, budget.is_hard

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tenants.errors import RefusedError
+from tenants.errors import RefusedError, StaleError
 
 
 class InvalidBudgetError(RefusedError):
     """A name, amount, threshold or environment that cannot be used."""
 
 
-class StaleBudgetError(RefusedError):
+class StaleBudgetError(StaleError):
     """Somebody else changed the budget after it was read."""
 
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
 from django import forms
 from django.conf import settings
-from django.http import QueryDict
 
 from budgets.actions import Settings
 from budgets.converting import budget_currencies
 from budgets.models import Budget
 from budgets.rules import NAME_LONGEST
-from tenants.errors import RefusedError
-from tenants.forms.base import ActionForm
+from tenants.forms.editing import EditForm
 from tenants.models import Tenant
 from wire.display import typed_amount
 
 
-class BudgetForm(ActionForm):
+class BudgetForm(EditForm):
     """A budget's settings."""
+
+    fields_of = {"amount_micro": "amount"}
 
     name = forms.CharField(
         label="Name",
@@ -63,7 +64,6 @@ class BudgetForm(ActionForm):
         help_text="None chosen: all of them. A hard budget refuses calls in the same ones.",
         widget=forms.CheckboxSelectMultiple,
     )
-    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -75,20 +75,16 @@ class BudgetForm(ActionForm):
         envs = cast(forms.MultipleChoiceField, self.fields["envs"])
         envs.choices = [(name, name) for name in settings.SPENDOPS.environments]
 
-    def reopen(self, budget: Budget, error: RefusedError) -> None:
-        """Somebody else changed the budget: keep what was typed, say what stands there now, let it be sent again."""
-        self.refuse(error)
-        for name, now in initial_of(budget).items():
-            typed = self[name].value()
-            if name == "version":
-                data = cast(QueryDict, self.data).copy()
-                data[self.add_prefix(name)] = str(now)
-                self.data = data
-            elif name == "envs":
-                if set(typed or []) != set(now):
-                    self.add_error(name, f"It says now: {', '.join(now) or 'all of them'}.")
-            elif str(typed) != str(now):
-                self.add_error(name, f"It says now: {now}.")
+    def meaning(self, name: str, value: Any) -> Any:
+        """An amount by its number, thresholds and environments without their order."""
+        if name == "thresholds":
+            return set(_numbers(str(value or "")))
+        if name == "envs":
+            return set(value or ())
+        try:
+            return Decimal(str(value).replace(",", "")) if name == "amount" else super().meaning(name, value)
+        except InvalidOperation:
+            return str(value)
 
     def wanted(self) -> Settings:
         """What the actions are told."""
@@ -98,11 +94,13 @@ class BudgetForm(ActionForm):
             amount=given["amount"],
             currency=given["currency"] or None,
             enforcement=given["enforcement"],
-            thresholds=[
-                word for word in given["thresholds"].replace(",", " ").replace(";", " ").split() if word != "%"
-            ],
+            thresholds=_numbers(given["thresholds"]),
             envs=given["envs"],
         )
+
+
+def _numbers(text: str) -> list[str]:
+    return [word for word in text.replace(",", " ").replace(";", " ").split() if word != "%"]
 
 
 def initial_of(budget: Budget) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from access.step_up import step_up_required
 from budgets.actions import archive_budget, change_budget, create_budget
@@ -40,6 +40,7 @@ from tenants.errors import RefusedError
 from tenants.http import TenantRequest
 from tenants.models import ApiKey
 from tenants.permissions import Permission, needs
+from tenants.views.posting import post_or_page
 
 SHOWN_IN_PANEL = 5
 
@@ -128,7 +129,7 @@ def edit(request: HttpRequest, budget_id: str) -> HttpResponse:
             )
         except StaleBudgetError as error:
             budget = budget_for(request, budget_id)
-            form.reopen(budget, error)
+            form.reopen(initial_of(budget), error)
         except RefusedError as error:
             form.refuse(error)
         else:
@@ -215,7 +216,7 @@ def _table(spend: Stack) -> list[dict[str, Any]]:
 
 
 @needs(Permission.BUDGETS_CHANGE)
-@require_POST
+@post_or_page("budgets:budget", "budget_id")
 @step_up_required(bound=True)
 def archive(request: HttpRequest, budget_id: str) -> HttpResponse:
     """End a budget."""

@@ -138,11 +138,11 @@ class Gateway:
 
     async def _answer_metrics(self, request: Incoming, send: Send) -> None:
         token = self._settings.metrics_token
-        if not may_scrape(request, token):
+        if not may_scrape(request, token, behind_proxy=self._settings.behind_proxy):
             message = (
                 "Metrics need the token that is set as SPENDOPS_METRICS_TOKEN."
                 if token
-                else "Metrics are for this machine only, until SPENDOPS_METRICS_TOKEN is set."
+                else "Metrics are for this machine (behind a proxy, for nobody) until SPENDOPS_METRICS_TOKEN is set."
             )
             status, code = (401, "metrics_token") if token else (403, "metrics_local")
             await send_error(send, Shape.OPENAI, status, code, message, Arrival.of(request), stored=False)

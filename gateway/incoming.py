@@ -56,10 +56,11 @@ class Incoming:
 
     def address(self, *, behind_proxy: bool) -> str:
         """Where the request comes from. Behind a proxy it is what the proxy itself has seen: the last entry of
-        X-Forwarded-For. Whatever stands before that was written by the caller, who may write anything.
+        X-Forwarded-For. Whatever stands before that was written by the caller, who may write anything. "" when the
+        proxy does not say it: its own address is nobody's.
         """
         if behind_proxy:
-            return _host(self.header(b"x-forwarded-for").rpartition(",")[2].strip()) or self.peer
+            return _host(self.header(b"x-forwarded-for").rpartition(",")[2].strip())
         return self.peer
 
     @property

@@ -28,7 +28,7 @@ CREATE TABLE documents (
     key TEXT PRIMARY KEY,
     rev INTEGER NOT NULL,
     digest TEXT NOT NULL,
-    body BLOB NOT NULL
+    body BLOB
 ) WITHOUT ROWID
 """,
     """
@@ -93,13 +93,16 @@ class LastKnown:
             return None
 
     def write(self, changed: Mapping[str, Entry | None], source: Source) -> bool:
-        """Keep documents (None: forget) and where they came from, in one transaction. Returns whether that was done."""
+        """Keep documents and deletions (None: forget) and where they came from, in one transaction.
+
+        Returns whether that was done.
+        """
         try:
             db = self._opened()
             with immediate(db):
-                gone = [(key,) for key, entry in changed.items() if entry is None or entry.body is None]
+                gone = [(key,) for key, entry in changed.items() if entry is None]
                 db.executemany("DELETE FROM documents WHERE key = ?", gone)
-                db.executemany(_PUT, [tuple(e) for e in changed.values() if e is not None and e.body is not None])
+                db.executemany(_PUT, [tuple(entry) for entry in changed.values() if entry is not None])
                 db.execute(_TELL, (self._env, source.epoch, source.claimed, *source.contact))
         except (sqlite3.Error, SettingError, OSError) as error:
             if not self._failing:
@@ -155,5 +158,5 @@ class LastKnown:
 
 def _whole(entry: Entry) -> bool:
     """SQLite keeps any type in any column."""
-    known = isinstance(entry.key, str) and isinstance(entry.rev, int) and isinstance(entry.body, bytes)
+    known = isinstance(entry.key, str) and isinstance(entry.rev, int) and isinstance(entry.body, bytes | None)
     return known and digest_of(entry.body) == entry.digest

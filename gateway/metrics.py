@@ -102,11 +102,14 @@ class Metrics:
         yield from (info, requests, in_flight, denials, added)
 
 
-def may_scrape(request: Incoming, token: str) -> bool:
-    """Whether somebody may read metrics: with the token where one is set, else from this machine only."""
+def may_scrape(request: Incoming, token: str, *, behind_proxy: bool = False) -> bool:
+    """Whether somebody may read metrics: with the token where one is set, else from this machine only.
+
+    Behind a proxy every caller comes from the proxy: then only the token tells who may.
+    """
     if token:
         return hmac.compare_digest(request.key.encode("latin-1", "replace"), token.encode())
-    if request.header(b"x-forwarded-for") or request.header(b"forwarded"):
+    if behind_proxy or request.header(b"x-forwarded-for") or request.header(b"forwarded"):
         return False  # a proxy on this machine speaks for somebody else
     try:
         return ip_address(request.peer).is_loopback

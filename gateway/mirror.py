@@ -92,6 +92,7 @@ class Mirror:
         self._kv: ReadableKV | None = None
         self._listening = False
         self._epoch: str | None = None
+        self._ended: dict[str, int] = {}  # the revs of deletions
         self._mark = 0
         self._compare = True  # whether everything is to be held against the store, and not only what changed
         self._left: deque[str] = deque()  # changed documents that are still to be read
@@ -140,8 +141,8 @@ class Mirror:
 
     @property
     def age(self) -> float:
-        """Seconds since KV last answered; infinite when that is not known."""
-        return self._clock.elapsed() - self._contact_at
+        """Seconds since KV last answered, or was last read whole when it cannot be; infinite when that is not known."""
+        return self._clock.elapsed() - (self._good_at if self._failures > 1 else self._contact_at)
 
     @property
     def stale(self) -> bool:
@@ -207,8 +208,7 @@ class Mirror:
         self._compare = self._compare or set_back
         if self._compare or META_ENV in changed.keys:
             self._check_owner(kv)
-        if not set_back:  # else the marks do not compare, and all is looked at
-            self._left.extendleft(self._watched(changed.keys))
+        self._left.extendleft(self._watched(changed.keys))  # first, whatever has to be compared: a revocation may be it
         self._mark = changed.mark
         self._read_changed(kv)
         if self._compare:
@@ -314,19 +314,28 @@ class Mirror:
         """Take over what the store holds, where it is not older than what is known."""
         documents: list[Document] = []
         for entry in entries:
-            known = self._revs.get(entry.key)
+            known = self._revs.get(entry.key, self._ended.get(entry.key))
             if known is not None and entry.rev < known:
                 self._doubt((entry.key,))
                 continue
             self._doubted.pop(entry.key, None)
             if entry.deleted:
-                if known is not None:
-                    documents.append(self._forgotten(entry.key))
+                documents += self._deleted(entry)
             elif known is None or entry.rev > known or again:
                 documents.append(self._noted(entry))
         self._hand_over(documents)
 
+    def _deleted(self, entry: Entry) -> list[Document]:
+        """A deletion is remembered with its rev: a store that is put back to an earlier copy brings nothing back."""
+        if self._ended.get(entry.key) == entry.rev:
+            return []
+        known = self._revs.pop(entry.key, None)
+        self._ended[entry.key] = entry.rev
+        self._unsaved[entry.key] = entry
+        return [(entry.key, None)] if known is not None else []
+
     def _noted(self, entry: Entry) -> Document:
+        self._ended.pop(entry.key, None)
         self._revs[entry.key] = entry.rev
         self._unsaved[entry.key] = entry
         return entry.key, entry.body

@@ -9,7 +9,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
-from wire.documents import Block, KeyPolicy, KeyStatus, TenantState
+from wire.documents import Block, KeyPolicy, KeyStatus, TenantState, project_stopped
 from wire.events import Denied
 
 # What a refusal answers with. Official clients try again on 408, 409, 429 and 5xx only.
@@ -103,10 +103,24 @@ def network_refusal(policy: KeyPolicy, address: str) -> Refusal | None:
 
 
 def block_refusal(policy: KeyPolicy, tenant: TenantState | None, *, now: int) -> Refusal | None:
-    """Whether the tenant is suspended, or a block of the tenant or of the key is in force."""
-    if tenant is not None and tenant.suspended:
+    """Whether the tenant or the project is stopped, or a block of the tenant or of the key is in force.
+
+    What the tenant's document says of a project is newer than what the keys' own say, which are many.
+    """
+    if tenant is None:
+        return _blocked((policy.block,), now)
+    if tenant.suspended:
         return Refusal(Denied.TENANT_SUSPENDED, "This organisation is suspended. Ask its administrator.")
-    for block in (tenant.block if tenant is not None else None, policy.block):
+    if policy.project in tenant.stopped:
+        return Refusal(Denied.PROJECT_SUSPENDED, project_stopped(tenant.stopped[policy.project]))
+    own = policy.block
+    if own is not None and own.reason == Denied.PROJECT_SUSPENDED:
+        own = None
+    return _blocked((tenant.block, own), now)
+
+
+def _blocked(blocks: Iterable[Block | None], now: int) -> Refusal | None:
+    for block in blocks:
         if block is not None and not (block.until and now >= block.until):
             return Refusal(_reason(block), block.message)
     return None

@@ -18,7 +18,7 @@ from django.utils import timezone
 from publishing import leases
 from publishing.entries import with_rev
 from publishing.expiry import expires_at
-from publishing.guards import let_through
+from publishing.guards import hold_back, hold_of_revival, is_confirmed, let_through
 from publishing.models import KvEntry
 from publishing.namespace import Namespace
 from wire.documents import PRICING_BLOB, PRICING_VERSION
@@ -41,22 +41,39 @@ class Drained(NamedTuple):
 
 def drain(namespace: Namespace, *, holder: str) -> Drained:
     """Write all entries of a namespace that are due. Does nothing while it is paused or another publisher holds it."""
-    if leases.state_of(namespace.name).paused:
+    if leases.state_of(namespace.name).paused or (namespace.was_empty() and not _due(namespace).exists()):
         return Drained()
     try:
         ours = namespace.check()
+        moved = ours and _stands_otherwise(namespace)
     except Exception as error:  # refused, or whatever the store raises: the entries stay due
         _pause(namespace, error)
         return Drained()
-    if ours and not _due(namespace).exists():
+    if ours and not moved and not _due(namespace).exists():
         leases.resume(namespace.name)
         return Drained()
     if not leases.acquire(namespace.name, holder, lifetime=namespace.lease):
         return Drained()
     try:
-        return _drain(namespace, holder) if ours or _begin(namespace) else Drained()
+        ready = _go_on(namespace) if ours else _begin(namespace)
+        return _drain(namespace, holder) if ready else Drained()
     finally:
         leases.release(namespace.name, holder)
+
+
+def _stands_otherwise(namespace: Namespace) -> bool:
+    """Whether the store does not stand as it did last: somebody who has the lease must look why."""
+    standing = namespace.standing()
+    return standing is not None and standing != leases.standing_of(namespace.name)
+
+
+def _go_on(namespace: Namespace) -> bool:
+    try:
+        _notice_losses(namespace)
+    except Exception as error:
+        _pause(namespace, error)
+        return False
+    return True
 
 
 def _begin(namespace: Namespace) -> bool:
@@ -67,10 +84,32 @@ def _begin(namespace: Namespace) -> bool:
         return False
     try:
         namespace.claim()
+        standing = namespace.standing()
+        if standing is not None:
+            leases.note_standing(namespace.name, standing)
     except Exception as error:
         _pause(namespace, error)
         return False
     return True
+
+
+def _notice_losses(namespace: Namespace, *, applied: int = 0) -> bool:
+    """A store that was set back, as a Redis that restarts without its last writes is, is sent everything again.
+
+    `applied` is how many writes it has acknowledged since it was looked at last. Returns whether it lost any. What it
+    holds already is a repetition to it. How it stands is kept after the rows say so, in case of a crash; only who has
+    the lease keeps it, so that nobody else's look comes between a write and what is made of its answer.
+    """
+    known = leases.standing_of(namespace.name)  # before the store is asked, which meanwhile can only get further
+    standing = namespace.standing()
+    if standing is None or (standing == known and not applied):
+        return False
+    lost = known is not None and standing.lost_since(known._replace(mark=known.mark + applied))
+    if lost:
+        count = _send_all_again(namespace)
+        log.error("A store may have lost writes: everything is sent again", namespace=namespace.name, entries=count)
+    leases.note_standing(namespace.name, standing)
+    return lost
 
 
 def _send_all_again(namespace: Namespace) -> int:
@@ -154,13 +193,8 @@ def _version_of_a_blob_in_place(namespace: Namespace) -> list[KvEntry]:
 
 def _send_unless_held(namespace: Namespace, entries: list[KvEntry]) -> Drained:
     """A guard may hold a document back until a person has confirmed it."""
-
-    def published(key: str) -> bytes | None:
-        held = namespace.entry(key)
-        return None if held is None else held.body
-
     try:
-        passed = let_through(entries, published)
+        passed = let_through(entries, namespace.get_many, suspects=namespace.store.readable)
     except Exception as error:
         _pause(namespace, error)
         _give_back(entries)
@@ -175,7 +209,7 @@ def _send(namespace: Namespace, entries: list[KvEntry]) -> Drained:
     while waiting:
         part = waiting.pop()
         try:
-            outcomes = list(zip(part, namespace.write(_writes(part)), strict=True))
+            outcomes = list(zip(part, _write(namespace, part), strict=True))
         except DocumentRefusedError as error:
             if len(part) == 1:
                 _park(part[0], error)
@@ -206,12 +240,20 @@ def _send(namespace: Namespace, entries: list[KvEntry]) -> Drained:
     return total
 
 
+def _write(namespace: Namespace, entries: Sequence[KvEntry]) -> list[Outcome]:
+    """Write entries and see that the store kept them. Nothing counts as published before that: a store that went back
+    between its answer and the next look would be taken for one that has them.
+    """
+    outcomes = namespace.write(_writes(entries))
+    if _notice_losses(namespace, applied=outcomes.count(Outcome.APPLIED)):
+        raise StoreUnavailableError("The store was set back while it was written into: everything is sent again.")
+    return outcomes
+
+
 def _writes(entries: Iterable[KvEntry]) -> list[Write]:
     now = timezone.now()
-    return [
-        Write(entry.key, entry.rev, None if entry.body is None else bytes(entry.body), expires_at(entry, now=now))
-        for entry in entries
-    ]
+    documents = ((entry, None if entry.body is None else bytes(entry.body)) for entry in entries)
+    return [Write(entry.key, entry.rev, body, expires_at(entry.key, body, now=now)) for entry, body in documents]
 
 
 def _pause(namespace: Namespace, error: Exception) -> None:
@@ -258,10 +300,15 @@ def _mark_published(entries: Sequence[KvEntry]) -> None:
 
 def _outrun(entry: KvEntry, held: Entry | None) -> None:
     """The store holds a newer rev than SQL, as after SQL was restored from a backup. SQL is the truth: go past it, in
-    all stores of the environment, whose revs are the same.
+    all stores of the environment, whose revs are the same. But a key that is revoked there works again by a person's
+    word only.
     """
     if held is None or held.rev < entry.rev:
         return  # gone meanwhile: the entry stays unpublished and is sent again
+    hold = hold_of_revival(entry, held)
+    if hold is not None and not is_confirmed(entry, hold):
+        hold_back(entry, hold)
+        return
     rev = held.rev + 1
     now = timezone.now()
     with transaction.atomic():
@@ -272,7 +319,13 @@ def _outrun(entry: KvEntry, held: Entry | None) -> None:
         for row in rows:
             if row.digest == own.digest:
                 KvEntry.objects.filter(pk=row.pk, rev__lt=rev).update(
-                    rev=rev, body=with_rev(own.body, rev), updated_at=now, next_at=now, attempts=0, parked=False
+                    rev=rev,
+                    body=with_rev(own.body, rev),
+                    updated_at=now,
+                    next_at=now,
+                    attempts=0,
+                    parked=False,
+                    error="",
                 )
     log.warning("The store was ahead of SQL", env=entry.env, store=entry.store, key=entry.key, held=held.rev, rev=rev)
 

@@ -168,14 +168,17 @@ def copied(row: KvEntry, store: str, *, rev: int, why: int, now: datetime) -> Kv
     )
 
 
-def put(rows: Sequence[KvEntry]) -> None:
-    """Insert rows, or revise those that are there: a new rev waits for nothing that its forerunner failed at."""
+def put(rows: Sequence[KvEntry], *, also: Sequence[str] = ()) -> None:
+    """Insert rows, or revise those that are there: a new rev waits for nothing that its forerunner failed at.
+
+    `also` names further fields that are revised.
+    """
     KvEntry.objects.bulk_create(
         rows,
         batch_size=_AT_ONCE,
         update_conflicts=True,
         unique_fields=["env", "store", "key"],
-        update_fields=_REVISED,
+        update_fields=[*_REVISED, *also],
     )
 
 

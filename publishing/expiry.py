@@ -6,7 +6,6 @@ from datetime import datetime
 
 import msgspec
 
-from publishing.models import KvEntry
 from tenants.actions.keys import KEEP_REVOKED
 from wire.documents import KeyStatus
 
@@ -24,10 +23,9 @@ class _Status(msgspec.Struct):
 _decode_status = msgspec.json.Decoder(_Status).decode
 
 
-def expires_at(entry: KvEntry, *, now: datetime) -> int:
-    """When a store may forget an entry that is sent now: the documents of revoked keys; Unix seconds, 0 = never."""
-    body = bytes(entry.body or b"")
-    if not entry.key.startswith(_KEYS) or _REVOKED not in body:
+def expires_at(key: str, body: bytes | None, *, now: datetime) -> int:
+    """When a store may forget a document that is sent now: those of revoked keys; Unix seconds, 0 = never."""
+    if body is None or not key.startswith(_KEYS) or _REVOKED not in body:
         return 0
     revoked = _decode_status(body).status == KeyStatus.REVOKED
     return int((now + FORGET_REVOKED).timestamp()) if revoked else 0

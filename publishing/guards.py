@@ -1,4 +1,5 @@
-"""What is not published without a person's word: prices that look broken, and repairs that look like a mistake.
+"""What is not published without a person's word: prices that look broken, keys that a store knows are revoked, and
+repairs that look like a mistake.
 
 A confirmation is a code that is made from the very thing that was held, so it fits nothing else.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +16,8 @@ import structlog
 
 from pricing.rules import FALL_MOST_PERCENT, fall_percent, falls_too_far
 from publishing.models import KvEntry
-from wire.documents import PRICING_BLOB
+from wire.documents import PRICING_BLOB, KeyStatus, decode_key, key_document
+from wire.kv.base import Entry
 from wire.prices import PriceBook, PricingBlob
 
 log = structlog.get_logger(__name__)
@@ -23,6 +25,7 @@ log = structlog.get_logger(__name__)
 REMOVED_MOST = 20  # so many documents may always go, and so many of a store may be ahead of SQL
 REMOVED_MOST_PERCENT = 5
 CODE_LENGTH = 24  # hexadecimal digits
+_KEY = key_document("")
 
 
 class Hold(NamedTuple):
@@ -54,26 +57,89 @@ def hold_of_prices(env: str, body: bytes | None, published: bytes | None) -> Hol
     )
 
 
-def let_through(entries: Iterable[KvEntry], published: Callable[[str], bytes | None]) -> list[KvEntry]:
+def hold_of_revival(entry: KvEntry, held: Entry | None) -> Hold | None:
+    """What speaks against writing a key's document over what the store holds; None when nothing.
+
+    A key that was revoked never works again, so a store that says so in the place of a key that SQL would have work
+    knows more than SQL, which was probably set back. A key that is only disabled may be enabled by anybody.
+    """
+    if held is None or not _is_living_key(entry) or not is_dead(held):
+        return None
+    code = revival_code(entry, held.rev)
+    return Hold(
+        f"The store says that this key is {'deleted' if held.deleted else 'revoked'}, at rev {held.rev:,}, and it "
+        "would work again: SQL was probably set back to before that. Revoke the key. If it is really meant to work, "
+        f"confirm it: manage.py confirm_publish --env {entry.env} {code}",
+        code,
+    )
+
+
+def revival_code(entry: KvEntry, held_rev: int) -> str:
+    """The code that lets a key's document take the place of the revoked or deleted one that a store holds at a rev."""
+    return code_of(["revival", entry.env, entry.key, entry.digest, str(held_rev)])
+
+
+def is_dead(held: Entry) -> bool:
+    """Whether a store says that a key is revoked or deleted."""
+    return held.deleted or _says_revoked(held.body)
+
+
+def let_through(
+    entries: Sequence[KvEntry], read: Callable[[Sequence[str]], Mapping[str, Entry]], *, suspects: bool
+) -> list[KvEntry]:
     """Of entries that are about to be written, those that no guard holds. The others are parked, with the reason.
 
-    `published` reads what the store holds under a key.
+    `read` says what the store holds under keys. With `suspects`, keys' documents are looked up of which a store that
+    knows more than SQL would not notice it: it refuses the rev after the one that it acknowledged, if it holds a newer
+    one, but no later one. Without, as for a store that refuses nothing, only those that were held before.
     """
-    passed = []
-    for entry in entries:
-        if entry.key != PRICING_BLOB:
-            passed.append(entry)
-            continue
-        body = None if entry.body is None else bytes(entry.body)
-        hold = hold_of_prices(entry.env, body, published(entry.key))
-        this_rev = KvEntry.objects.filter(pk=entry.pk, rev=entry.rev)
-        if hold is None or (hold.code and hold.code == entry.confirmed):
-            this_rev.exclude(held="").update(held="")
-            passed.append(entry)
-        else:
-            log.error("A document is held back", env=entry.env, store=entry.store, key=entry.key, reason=hold.reason)
-            this_rev.update(parked=True, held=hold.code, error=hold.reason, attempts=0)
-    return passed
+    looked_up = [entry.key for entry in entries if entry.key == PRICING_BLOB or _is_suspect(entry, suspects)]
+    held = read(looked_up) if looked_up else {}
+    return [entry for entry in entries if _passes(entry, _hold(entry, held.get(entry.key)))]
+
+
+def hold_back(entry: KvEntry, hold: Hold) -> None:
+    """Park an entry until a person has confirmed it."""
+    log.error("A document is held back", env=entry.env, store=entry.store, key=entry.key, reason=hold.reason)
+    this_rev = KvEntry.objects.filter(pk=entry.pk, rev=entry.rev)
+    this_rev.update(parked=True, held=hold.code, error=hold.reason, attempts=0)
+
+
+def is_confirmed(entry: KvEntry, hold: Hold) -> bool:
+    """Whether a person has confirmed exactly this."""
+    return bool(hold.code) and hold.code == entry.confirmed
+
+
+def _is_suspect(entry: KvEntry, suspects: bool) -> bool:
+    looked_for = entry.held or (suspects and entry.rev > entry.published_rev + 1)
+    return bool(looked_for) and _is_living_key(entry)
+
+
+def _hold(entry: KvEntry, held: Entry | None) -> Hold | None:
+    if entry.key != PRICING_BLOB:
+        return hold_of_revival(entry, held)
+    body = None if entry.body is None else bytes(entry.body)
+    return hold_of_prices(entry.env, body, None if held is None else held.body)
+
+
+def _passes(entry: KvEntry, hold: Hold | None) -> bool:
+    if hold is not None and not is_confirmed(entry, hold):
+        hold_back(entry, hold)
+        return False
+    if entry.held:
+        KvEntry.objects.filter(pk=entry.pk, rev=entry.rev).update(held="")
+    return True
+
+
+def _is_living_key(entry: KvEntry) -> bool:
+    return entry.key.startswith(_KEY) and entry.body is not None and not _says_revoked(bytes(entry.body))
+
+
+def _says_revoked(body: bytes | None) -> bool:
+    try:
+        return decode_key(body or b"").status is KeyStatus.REVOKED
+    except msgspec.DecodeError:  # nothing that a gateway could read
+        return False
 
 
 def why_not_repaired(*, in_sql: int, in_store: int, removed: int, ahead: int, revived: str, confirmation: str) -> str:

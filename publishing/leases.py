@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from publishing.backoff import pause_after
 from publishing.models import PublisherLease
+from wire.kv.base import Standing
 from wire.kv.stores import Store
 
 log = structlog.get_logger(__name__)
@@ -75,6 +76,20 @@ def resume(namespace: str) -> None:
     if failed.failures or failed.error:
         PublisherLease.objects.filter(pk=failed.pk).update(failures=0, paused_until=None, error="")
         log.warning("Publishing into a namespace goes on", namespace=namespace)
+
+
+def standing_of(namespace: str) -> Standing | None:
+    """How a store stood when it was last written into; None when that is not known."""
+    found = state_of(namespace)
+    return Standing(found.epoch, found.mark) if found.epoch else None
+
+
+def note_standing(namespace: str, standing: Standing) -> None:
+    """Keep how a store stands."""
+    stands = {"epoch": standing.epoch, "mark": standing.mark}
+    PublisherLease.objects.update_or_create(
+        namespace=namespace, defaults=stands, create_defaults={**stands, "expires_at": timezone.now()}
+    )
 
 
 def wait_for_turn(namespace: str) -> None:

@@ -99,6 +99,9 @@ class Republish(models.Model):
         return f"{self.env} {self.status}"
 
 
+RECONCILE_COMMAND = "manage.reconcile"  # who compares and repairs by `manage.py reconcile`
+
+
 class Reconciliation(models.Model):
     """One comparison of a store with SQL: what was found and what became of it."""
 
@@ -156,6 +159,8 @@ class PublisherLease(models.Model):
     failures = models.PositiveIntegerField(default=0)  # in a row, of the whole namespace
     paused_until = models.DateTimeField(null=True)  # nothing is sent before: the store asked for it, or does not answer
     error = models.TextField(blank=True)  # why nothing can be written into the namespace at all
+    epoch = models.CharField(max_length=64, blank=True)  # how the store stood last, as `wire.kv.base.Standing` has it
+    mark = models.PositiveBigIntegerField(default=0)
 
     def __str__(self) -> str:
         return self.namespace

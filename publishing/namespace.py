@@ -5,15 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import cast
 
 import msgspec
+import structlog
 
 from publishing import leases
 from publishing.errors import NamespaceRefusedError
 from wire.documents import META_ENV, SCHEMA, encode
-from wire.kv.base import KV, Entry, Outcome, Page, Write
+from wire.kv.base import KV, Entry, Outcome, Page, ReadableKV, Standing, Write
 from wire.kv.stores import Kind, Store
 
+log = structlog.get_logger(__name__)
+
+# Longer than the calls of one batch may take: three of 95 s (`wire.kv.cloudflare.TIMEOUT`).
+FAR_LEASE = timedelta(minutes=5)
 OWNED_PREFIXES = ("key:", "tenant:", "pricing:", "routing:")
 
 
@@ -36,11 +42,12 @@ class Namespace:
         self.name = leases.name_of(store)
         far = store.kind is Kind.CLOUDFLARE  # each call counts, and takes seconds when it carries much
         self.batch = 10_000 if far else 500
-        self.lease = timedelta(seconds=60) if far else leases.LIFETIME
+        self.lease = FAR_LEASE if far else leases.LIFETIME
         self._trust_seconds = 60.0 if far else 0.0
         self._kv: KV | None = None
         self._ours = False  # since it was opened
         self._seen = 0.0  # when its sentinel was last looked at, in monotonic seconds
+        self._seen_empty: float | None = None  # when it was last seen to be empty, in monotonic seconds
 
     def check(self) -> bool:
         """Whether the namespace says that it is this environment's; False when it is empty. Cheap: one look.
@@ -52,9 +59,16 @@ class Namespace:
         self._ours = False
         body = self._opened().get(META_ENV)
         if body is None and not self._holds_documents():
+            self._seen_empty = time.monotonic()
             return False
         self._note_ours(body)
         return True
+
+    def was_empty(self) -> bool:
+        """Whether it was seen to be empty so short a while ago that calls to look again are better saved, as long as
+        there is nothing to write.
+        """
+        return self._seen_empty is not None and time.monotonic() < self._seen_empty + self._trust_seconds
 
     def claim(self) -> None:
         """Make an empty namespace this environment's. Raises NamespaceRefusedError when another one was faster."""
@@ -67,6 +81,11 @@ class Namespace:
         if not self._ours and not self.check():
             self.claim()
         return self._opened().write(writes)
+
+    def standing(self) -> Standing | None:
+        """How far the store has come; None for one that cannot tell."""
+        kv = self._opened()
+        return cast(ReadableKV, kv).standing() if self.store.readable else None
 
     def entry(self, key: str) -> Entry | None:
         """What the namespace holds under a key."""
@@ -81,11 +100,15 @@ class Namespace:
         return self._opened().list(prefix, after=after, most=most)
 
     def close(self) -> None:
-        """Give the connection back; the next use opens and checks anew."""
+        """Give the connection back; the next use opens and checks anew. Raises nothing."""
         kv, self._kv = self._kv, None
-        self._ours = False
-        if kv is not None:
+        self._ours, self._seen_empty = False, None
+        if kv is None:
+            return
+        try:
             kv.close()
+        except Exception as error:  # whatever a store's client raises about a connection that nobody uses any more
+            log.warning("A store's connection could not be closed", namespace=self.name, error=repr(error))
 
     def _opened(self) -> KV:
         if self._kv is None:
@@ -108,7 +131,7 @@ class Namespace:
                 f"The KV namespace that is configured for {self.env} belongs to {found or 'an unknown environment'}: "
                 f"nothing is written into {self.store.id}. Correct the configuration of the KV store."
             )
-        self._ours, self._seen = True, time.monotonic()
+        self._ours, self._seen, self._seen_empty = True, time.monotonic(), None
 
 
 def _environment(body: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 import structlog
 from django.conf import settings
@@ -74,12 +75,13 @@ class Publisher:
                         waiting.wait(SWEEP_SECONDS, stop)
                 except Error as error:  # SQL is away or busy: nothing is lost, its rows wait
                     log.error("SQL cannot be used; trying again", error=str(error))
-                    close_old_connections()
+                    _let_go_of_sql()
                     stop.wait(SWEEP_SECONDS)
         finally:
             stop.set()
             if waiting is not None:
-                waiting.close()
+                with suppress(Exception):  # nothing that ends is a reason not to end
+                    waiting.close()
             for each in drains:
                 each.due.set()
                 each.join(STOP_SECONDS)  # one that still waits for its store dies with the process, which harms nothing
@@ -93,6 +95,14 @@ class Publisher:
         """Close all namespaces."""
         for namespace in self._namespaces:
             namespace.close()
+
+
+def _let_go_of_sql() -> None:
+    """Give a connection back that may be broken: the next use opens another one."""
+    try:
+        close_old_connections()
+    except Error as error:
+        log.warning("A connection to SQL could not be closed", error=str(error))
 
 
 class _Drain(threading.Thread):
@@ -114,7 +124,7 @@ class _Drain(threading.Thread):
                 pause = self._pause()
             except Error as error:
                 log.error("SQL cannot be used; trying again", namespace=self._namespace.name, error=str(error))
-                close_old_connections()
+                _let_go_of_sql()
             except Exception:  # an error of ours in one namespace is no reason to leave the others without a publisher
                 log.exception("Draining failed; trying again", namespace=self._namespace.name)
                 self._namespace.close()

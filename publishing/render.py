@@ -5,7 +5,8 @@ Many objects of a topic are read with a constant number of queries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ from wire.documents import (
     TenantRouting,
     TenantState,
     key_document,
+    project_stopped,
     routing_document,
     tenant_document,
     tenant_pricing_document,
@@ -51,10 +53,12 @@ class Document(NamedTuple):
     def urgent(self) -> bool:
         """Whether it takes something away from somebody."""
         match self.content:
+            case None:
+                return True
             case KeyPolicy(status=status, block=block):
                 return status is not KeyStatus.ACTIVE or block is not None
-            case TenantState(suspended=suspended, block=block):
-                return suspended or block is not None
+            case TenantState(suspended=suspended, stopped=stopped, block=block):
+                return suspended or bool(stopped) or block is not None
         return False
 
 
@@ -118,20 +122,23 @@ def _project_block(project: Project) -> Block | None:
         return None
     return Block(
         reason=Denied.PROJECT_SUSPENDED,
-        message=f"This API key's project is {Project.Status(project.status).value}. Ask its administrator.",
+        message=project_stopped(Project.Status(project.status).value),
     )
 
 
 def _tenants(ids: Sequence[str], environments: Sequence[str]) -> Rendered:
     tenants = Tenant.objects.in_bulk(list(ids))
     blocks = tenant_blocks(list(tenants), environments)
+    stopped = _stopped_projects(tenants)
     return {
         tenant_id: [
             Document(
                 env,
                 tenant_document(tenant_id),
                 tenant_id,
-                _tenant(tenants[tenant_id], env, blocks.get((tenant_id, env))) if tenant_id in tenants else None,
+                _tenant(tenants[tenant_id], env, stopped[tenant_id], blocks.get((tenant_id, env)))
+                if tenant_id in tenants
+                else None,
             )
             for env in environments
         ]
@@ -139,9 +146,17 @@ def _tenants(ids: Sequence[str], environments: Sequence[str]) -> Rendered:
     }
 
 
-def _tenant(tenant: Tenant, env: str, block: Block | None) -> TenantState:
+def _tenant(tenant: Tenant, env: str, stopped: dict[str, str], block: Block | None) -> TenantState:
     suspended = tenant.status != Tenant.Status.ACTIVE
-    return TenantState(rev=0, env=env, tenant=tenant.id, suspended=suspended, block=block)
+    return TenantState(rev=0, env=env, tenant=tenant.id, suspended=suspended, stopped=stopped, block=block)
+
+
+def _stopped_projects(tenant_ids: Iterable[str]) -> defaultdict[str, dict[str, str]]:
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    projects = Project.objects.filter(tenant__in=list(tenant_ids)).exclude(status=Project.Status.ACTIVE).order_by("id")
+    for tenant_id, project_id, status in projects.values_list("tenant_id", "id", "status"):
+        found[tenant_id][project_id] = status
+    return found
 
 
 def _pricing(ids: Sequence[str], environments: Sequence[str]) -> Rendered:

@@ -53,8 +53,9 @@ def says(key: str, body: Body, *, deleted: bool) -> str:
     if key.startswith(ROUTING_PREFIX):
         chosen = len(_selections(document))
         return f"{chosen:,} {'selection' if chosen == 1 else 'selections'}"
-    if document.get("block"):
-        return f"blocked: {_words(str(document['block'].get('reason', '')))}"
+    block = document.get("block")
+    if isinstance(block, dict):
+        return f"blocked: {_words(str(block.get('reason', '')))}"
     if key.startswith("tenant:"):
         return "suspended" if document.get("suspended") else "active"
     return _words(str(document.get("status", "active"))) if key.startswith("key:") else ""
@@ -116,13 +117,12 @@ def _decoded(body: Body) -> dict[str, Any] | None:
 
 def _flat(key: str, document: Mapping[str, Any]) -> dict[str, Any]:
     if key == PRICING_BLOB and isinstance(document.get("models"), dict):
-        models = document["models"]
         return {
             "version": document.get("version"),
             "source": document.get("source"),
             "env": document.get("env"),
-            "providers": len(models),
-            "models": sum(len(each) for each in models.values()),
+            "providers": len(document["models"]),
+            "models": len(_models(document)),
         }
     if key.startswith(TENANT_PRICING_PREFIX) and isinstance(document.get("rules"), list):
         return {**document, "rules": len(document["rules"])}
@@ -180,10 +180,16 @@ def _selections(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _models(document: Mapping[str, Any]) -> dict[str, Any]:
-    models = document.get("models")
-    if not isinstance(models, dict):
+    """The models of a price book as "provider/model"; {} of anything else."""
+    providers = document.get("models")
+    if not isinstance(providers, dict):
         return {}
-    return {f"{provider}/{model}": prices for provider, of in models.items() for model, prices in of.items()}
+    return {
+        f"{provider}/{model}": prices
+        for provider, models in providers.items()
+        if isinstance(models, dict)
+        for model, prices in models.items()
+    }
 
 
 def _label(path: str) -> str:

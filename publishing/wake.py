@@ -8,7 +8,7 @@ from typing import Protocol
 
 import psycopg
 import structlog
-from django.db import connection
+from django.db import Error, connection
 
 from changes.record import CHANNEL
 
@@ -21,10 +21,12 @@ class Waker(Protocol):
     """Waits for commits."""
 
     def look(self) -> None:
-        """Remember how things stand now: what is committed from here on ends the next wait."""
+        """Remember how things stand now: what is committed from here on ends the next wait. Raises django.db.Error."""
 
     def wait(self, seconds: float, stop: threading.Event) -> None:
-        """Return when something was committed since the last look, when asked to stop, or when the time is over."""
+        """Return when something was committed since the last look, when asked to stop, or when the time is over. Raises
+        django.db.Error.
+        """
 
     def close(self) -> None:
         """Give resources back."""
@@ -67,7 +69,8 @@ class NotifyWaker:
 
     def look(self) -> None:
         if self._listening is None:
-            self._listening = self._listen()
+            with connection.wrap_database_errors:  # the driver's own are no errors that Django's users expect
+                self._listening = self._listen()
 
     def wait(self, seconds: float, stop: threading.Event) -> None:
         deadline = time.monotonic() + seconds
@@ -77,7 +80,7 @@ class NotifyWaker:
                 # in short pieces, so that a signal is noticed
                 if list(self._listening.notifies(timeout=min(0.2, seconds), stop_after=1)):
                     return
-        except psycopg.Error as error:
+        except (psycopg.Error, Error) as error:
             log.warning("Notifications are interrupted; the sweep goes on", error=str(error))
             self.close()
         stop.wait(max(0.0, deadline - time.monotonic()))
@@ -93,5 +96,9 @@ class NotifyWaker:
             name: parameters[name] for name in ("host", "port", "user", "password", "dbname") if name in parameters
         }
         listening = psycopg.connect(**wanted, autocommit=True, connect_timeout=5)
-        listening.execute(f"LISTEN {CHANNEL}")
+        try:
+            listening.execute(f"LISTEN {CHANNEL}")
+        except BaseException:
+            listening.close()
+            raise
         return listening

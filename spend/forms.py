@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Protocol, cast
 
 from django import forms
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from spend.periods import LABELS, Choice, Period, PeriodError, period_of
 from tenants.models import Tenant
@@ -57,6 +59,54 @@ def _date_input() -> forms.DateInput:
 
 def _day() -> forms.DateField:
     return forms.DateField(required=False, widget=_date_input())
+
+
+class Findable(Protocol):
+    """Things of which there may be too many to list them all."""
+
+    def offered(self) -> Choices: ...
+
+    def find(self, text: str) -> tuple[str, str]: ...
+
+
+class OfferingInput(forms.TextInput):
+    """A text field that offers some values, and takes others."""
+
+    offered: Choices = ()
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        list_id = f"offered-{name}"
+        field = super().render(name, value, {**(attrs or {}), "list": list_id}, renderer)
+        options = format_html_join("", '<option value="{}">{}</option>', self.offered)
+        return format_html('{}<datalist id="{}">{}</datalist>', field, list_id, options)
+
+
+class FoundField(forms.CharField):
+    """One of many things, by its id or name. Cleans to the id; `words` is then its name."""
+
+    def __init__(self, *, label: str) -> None:
+        super().__init__(
+            label=label,
+            required=False,
+            max_length=128,
+            widget=OfferingInput(attrs={"autocomplete": "off", "spellcheck": "false", "placeholder": "Name or id"}),
+        )
+        self.words = ""
+
+    def among(self, things: Findable) -> None:
+        """What it looks among."""
+        self._things = things
+        cast(OfferingInput, self.widget).offered = things.offered()
+
+    def clean(self, value: Any) -> str:
+        text = str(super().clean(value))
+        if not text:
+            return ""
+        try:
+            found, self.words = self._things.find(text)
+        except LookupError as error:
+            raise forms.ValidationError(str(error)) from error
+        return found
 
 
 class PeriodForm(forms.Form):
@@ -115,6 +165,8 @@ class PeriodForm(forms.Form):
         return ", ".join(chosen)
 
     def _label_of(self, name: str, value: str) -> str:
+        if isinstance(self.fields[name], FoundField):
+            return cast(FoundField, self.fields[name]).words
         choices = getattr(self.fields[name], "choices", ())
         return str(dict(choices).get(value, value))
 
@@ -139,32 +191,34 @@ class RequestsForm(PeriodForm):
 
     model = forms.ChoiceField(required=False)
     project = forms.ChoiceField(required=False)
-    key = forms.ChoiceField(required=False, label="API key")
+    key = FoundField(label="API key")
     status = forms.ChoiceField(
         choices=[("", "All"), *((each.value, name) for each, name in STATUSES.items())], required=False
     )
     search = forms.CharField(required=False, max_length=128, label="Event or request id", strip=True)
 
-    def __init__(self, data: Any, *, models: Sequence[str], projects: Choices, keys: Choices, **rest: Any) -> None:
+    def __init__(self, data: Any, *, models: Sequence[str], projects: Choices, keys: Findable, **rest: Any) -> None:
         super().__init__(data, **rest)
-        offered = {"model": [(name, name) for name in models], "project": projects, "key": keys}
-        for name, choices in offered.items():
+        cast(FoundField, self.fields["key"]).among(keys)
+        for name, choices in (("model", [(name, name) for name in models]), ("project", projects)):
             self.fields[name].choices = [("", "All"), *choices]  # type: ignore[attr-defined]
 
 
 class DenialsForm(PeriodForm):
     """The filters of the list of denials."""
 
+    search = True  # the filter bar then always has its button
+
     reason = forms.ChoiceField(
         choices=[("", "All"), *((each.value, name) for each, name in REASONS.items())], required=False
     )
     project = forms.ChoiceField(required=False)
-    key = forms.ChoiceField(required=False, label="API key")
+    key = FoundField(label="API key")
 
-    def __init__(self, data: Any, *, projects: Choices, keys: Choices, **rest: Any) -> None:
+    def __init__(self, data: Any, *, projects: Choices, keys: Findable, **rest: Any) -> None:
         super().__init__(data, **rest)
-        for name, choices in (("project", projects), ("key", keys)):
-            self.fields[name].choices = [("", "All"), *choices]  # type: ignore[attr-defined]
+        cast(FoundField, self.fields["key"]).among(keys)
+        self.fields["project"].choices = [("", "All"), *projects]  # type: ignore[attr-defined]
 
 
 class SearchForm(forms.Form):

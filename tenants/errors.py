@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -40,7 +40,11 @@ class StatusError(RefusedError):
 
 
 class StaleError(RefusedError):
-    """Somebody else changed the object after it was read. The message says who, and what stands there now."""
+    """Somebody else changed the object after it was read. `changed_by` says who, by field, where it is known."""
+
+    def __init__(self, message: str, *, changed_by: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.changed_by = dict(changed_by or {})
 
 
 class QuotaError(RefusedError):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 
 from access.models import User
-from tenants.models import ApiKey, Membership, Project, ServiceToken, Tenant
+from tenants.models import Membership, ServiceToken, Tenant
 from tenants.permissions import Role
 from tenants.scope import across_tenants
 
@@ -87,14 +86,6 @@ def users_in(tenant: Tenant) -> list[User]:
     """The active people who have a role in a tenant, by name and address."""
     ids = Membership.objects.filter(tenant=tenant).values("user_id")
     return list(User.objects.filter(id__in=ids, is_active=True).order_by("name", "email"))
-
-
-def projects_of(tenant: Tenant) -> list[Project]:
-    """A tenant's projects by name, each with `keys`: how many of its keys are not revoked."""
-    living = ApiKey.objects.filter(tenant=tenant, project=OuterRef("pk")).exclude(status=ApiKey.Status.REVOKED)
-    number = living.order_by().values("project").annotate(number=Count("id")).values("number")
-    projects = Project.objects.filter(tenant=tenant)
-    return list(projects.annotate(keys=Coalesce(Subquery(number), 0)).order_by("name"))
 
 
 def service_tokens_of(tenant: Tenant) -> QuerySet[ServiceToken]:

@@ -134,6 +134,11 @@ def moment(at: datetime, zone: str, *, year: bool = False) -> str:
     return f"{_formatted(at, zone, pattern)} {zone_name(at, zone)}"
 
 
+def moment_to_the_minute(at: datetime, zone: str) -> str:
+    """A moment that is known to the minute only: "21 Nov 08:40 IST"."""
+    return f"{_formatted(at, zone, 'd MMM HH:mm')} {zone_name(at, zone)}"
+
+
 def moment_exact(at: datetime, zone: str) -> str:
     """A moment with everything that tells it apart: "21 Nov 2026 08:40:12.345, Asia/Kolkata (UTC+05:30)"."""
     return f"{_formatted(at, zone, 'd MMM y HH:mm:ss.SSS')}, {zone} ({offset_name(at, zone)})"

@@ -88,6 +88,7 @@ class TenantState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     env: str
     tenant: str
     suspended: bool = False
+    stopped: dict[str, str] = {}  # projects that are not active, with their status: stopping one writes one document
     block: Block | None = None
 
 
@@ -121,6 +122,11 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
     first_seen: int  # Unix ms
     tenant: str
     event_id: str
+
+
+def project_stopped(status: str) -> str:
+    """What a caller reads whose key belongs to a project that is suspended or archived."""
+    return f"This API key's project is {status}. Ask its administrator."
 
 
 def key_document(key_hash: str) -> str:

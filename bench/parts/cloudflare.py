@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 
-from tests.cloudflare.peer import cloudflare_peer
-
 from bench._measures import baseline, line
 from bench.parts._installation import installation, say
+from tests.cloudflare.peer import cloudflare_peer
 
 KEYS = 10_000
 

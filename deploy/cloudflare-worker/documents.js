@@ -34,7 +34,10 @@ const KEY = fields(
     pricing: fields({}, { min_version: whole, tenant_version: whole }),
   },
 );
-const TENANT = fields({ rev: whole, env: text, tenant: text }, { suspended: flag, block: nothingOr(block) });
+const TENANT = fields(
+  { rev: whole, env: text, tenant: text },
+  { suspended: flag, stopped: (value) => object(value) && Object.values(value).every(text), block: nothingOr(block) },
+);
 const VERSION = fields({ schema: whole, version: whole });
 const BLOB = fields({ schema: whole, version: whole, models: object, providers: object }, { order: names });
 

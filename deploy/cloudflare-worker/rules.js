@@ -77,7 +77,13 @@ function blockRefusal(policy, tenant, now) {
   if (tenant?.suspended) {
     return new Refusal("tenant_suspended", "This organisation is suspended. Ask its administrator.");
   }
-  for (const block of [tenant?.block, policy.block]) {
+  if (tenant && Object.hasOwn(tenant.stopped ?? {}, policy.project)) {
+    const status = tenant.stopped[policy.project];
+    return new Refusal("project_suspended", `This API key's project is ${status}. Ask its administrator.`);
+  }
+  // what the tenant's document says of a project is newer than what the keys' own say, which are many
+  const own = tenant && policy.block?.reason === "project_suspended" ? null : policy.block;
+  for (const block of [tenant?.block, own]) {
     if (!block || (block.until && now >= block.until)) continue;
     // a code of a newer version is refused all the same
     return new Refusal(Object.hasOwn(HTTP_STATUS, block.reason) ? block.reason : "budget_exhausted", block.message);

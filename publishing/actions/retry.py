@@ -61,4 +61,4 @@ def retry_object(*, row: OutboxRow, by: Actor) -> None:
 
 
 def _send_again(entries: QuerySet[KvEntry]) -> int:
-    return entries.update(parked=False, held="", attempts=0, next_at=timezone.now(), error="")
+    return entries.update(parked=False, attempts=0, next_at=timezone.now(), error="")

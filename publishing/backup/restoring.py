@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 from django.db import transaction
+from django.utils import timezone
 
 from changes.actor import Actor
 from changes.record import record
@@ -19,6 +20,7 @@ from publishing import leases
 from publishing.backup.files import Reading
 from publishing.backup.patience import STORE_ERRORS, Patience
 from publishing.errors import BackupError
+from publishing.expiry import expires_at
 from publishing.models import KvEntry
 from publishing.namespace import OWNED_PREFIXES, Namespace
 from tenants.models import ApiKey
@@ -28,7 +30,7 @@ from wire.kv.base import Entry, Outcome, Write, digest_of
 from wire.kv.stores import Kind, Store
 
 WAITS_FOR_PUBLISHER = 10.0  # seconds
-LIFETIME = timedelta(seconds=60)  # of the publisher's lease, renewed with every piece
+LIFETIME = timedelta(seconds=60)  # of the publisher's lease at least, renewed before every piece and every try
 _KEY = key_document("")
 
 
@@ -57,8 +59,8 @@ def restore(path: Path, store: Store, *, by: Actor, force: bool = False) -> Rest
                 f"Name a backup of {store.env}, or --env {reading.header.env}."
             )
         holder = leases.new_holder()
-        _keep_publisher_out(store, holder)
         namespace = Namespace(store)
+        _keep_publisher_out(namespace, holder, so_far="nothing was restored")
         try:
             return _restore(reading, namespace, path.name, by=by, force=force, holder=holder)
         except STORE_ERRORS as error:
@@ -68,12 +70,13 @@ def restore(path: Path, store: Store, *, by: Actor, force: bool = False) -> Rest
             leases.release(leases.name_of(store), holder)
 
 
-def _keep_publisher_out(store: Store, holder: str) -> None:
+def _keep_publisher_out(namespace: Namespace, holder: str, *, so_far: str) -> None:
+    """Take or renew the publisher's lease. Raises BackupError when a publisher has it for good."""
     deadline = time.monotonic() + WAITS_FOR_PUBLISHER
-    while not leases.acquire(leases.name_of(store), holder, lifetime=LIFETIME):
+    while not leases.acquire(namespace.name, holder, lifetime=max(LIFETIME, namespace.lease)):
         if time.monotonic() > deadline:
             raise BackupError(
-                f"A publisher is writing into {store.id} of {store.env} all the time: nothing was restored. "
+                f"A publisher is writing into {namespace.store.id} of {namespace.env} all the time: {so_far}. "
                 "Stop manage.py publish, and try again."
             )
         time.sleep(0.1)
@@ -98,16 +101,28 @@ def _restore(reading: Reading, namespace: Namespace, name: str, *, by: Actor, fo
         )
     total = Restored()
     for piece in _pieces(reading.entries(), namespace.batch):
-        leases.acquire(namespace.name, holder, lifetime=LIFETIME)
-        current = _not_outdated(namespace, piece)
-        writing = _newer_than_held(namespace, current, patience) if force else current
-        writes = [Write(entry.key, entry.rev, entry.body) for entry in writing]
-        outcomes = patience.ask(partial(namespace.write, writes)) if writes else []
-        stale = outcomes.count(Outcome.STALE)
+        so_far = f"only {total.written:,} documents were restored"
         total = total.plus(
-            Restored(len(writes) - stale, len(piece) - len(current), len(current) - len(writing) + stale)
+            patience.ask(partial(_restore_piece, namespace, piece, force=force, holder=holder, so_far=so_far))
         )
     return total
+
+
+def _restore_piece(namespace: Namespace, piece: list[Entry], *, force: bool, holder: str, so_far: str) -> Restored:
+    """One try. A store may have asked for a pause before it, so long that a publisher had its turn: what is outdated is
+    looked up anew.
+    """
+    _keep_publisher_out(namespace, holder, so_far=so_far)
+    writing = current = _not_outdated(namespace, piece)
+    if force:
+        newer = _newer_than_held(namespace, current)
+        _keep_publisher_out(namespace, holder, so_far=so_far)  # looking them up may have taken long, too
+        writing = _not_outdated(namespace, newer)
+    now = timezone.now()
+    writes = [Write(each.key, each.rev, each.body, expires_at(each.key, each.body, now=now)) for each in writing]
+    outcomes = namespace.write(writes) if writes else []
+    stale = outcomes.count(Outcome.STALE)
+    return Restored(len(writes) - stale, len(piece) - len(current), len(current) - len(writes) + stale)
 
 
 def _pieces(entries: Iterable[Entry], most: int) -> Iterator[list[Entry]]:
@@ -149,9 +164,9 @@ def _says_revoked(entry: Entry) -> bool:
         return False
 
 
-def _newer_than_held(namespace: Namespace, entries: list[Entry], patience: Patience) -> list[Entry]:
+def _newer_than_held(namespace: Namespace, entries: list[Entry]) -> list[Entry]:
     """Cloudflare takes whatever it is given, so it is looked up first; the other stores refuse older revs."""
     if namespace.store.kind is not Kind.CLOUDFLARE or not entries:
         return entries
-    held = patience.ask(lambda: namespace.get_many([entry.key for entry in entries]))
+    held = namespace.get_many([entry.key for entry in entries])
     return [entry for entry in entries if entry.key not in held or held[entry.key].rev < entry.rev]

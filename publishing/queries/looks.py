@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from access.models import User
-from publishing.models import Comparison, Reconciliation
+from publishing.models import RECONCILE_COMMAND, Comparison, Reconciliation
 from publishing.subjects import Subject, subjects_of
 
 
@@ -46,10 +46,13 @@ class Look(NamedTuple):
 _LABELS = {
     Reconciliation.Status.CLEAN: ("As SQL says", "ok"),
     Reconciliation.Status.REPAIRED: ("Repaired", "accent"),
-    Reconciliation.Status.DRY: ("Differs", "warn"),
+    Reconciliation.Status.DRY: ("Differs, dry run", "warn"),
     Reconciliation.Status.HELD: ("Held", "warn"),
     Reconciliation.Status.FAILED: ("Not compared", "bad"),
 }
+
+
+_PROGRAMS = {RECONCILE_COMMAND: "By command"}
 
 
 def look_label(row: Reconciliation) -> tuple[str, str]:
@@ -78,7 +81,7 @@ def explained(rows: Sequence[Reconciliation]) -> list[Look]:
     return [
         Look(
             row=row,
-            by=people.get(row.by_id, "On schedule" if row.by_kind == "system" else row.by_id),
+            by=people.get(row.by_id, _PROGRAMS.get(row.by_id, "On schedule") if row.by_kind == "system" else row.by_id),
             examples=[Example(subjects[row.env, each["key"]], each["what"]) for each in row.examples],
         )
         for row in rows

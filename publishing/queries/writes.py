@@ -173,7 +173,7 @@ def _became(version: KvVersion, row: dict[str, Any], newest: int) -> tuple[str, 
         return f"after {duration(max(0, (at - version.at) // timedelta(milliseconds=1)))}", "ok", at
     if published > version.rev:
         return f"as rev {published}", "ok", at
-    if row["held"]:
+    if row["held"] and row["parked"]:
         return "held", "warn", None
     if row["parked"]:
         return "parked", "bad", None

@@ -14,6 +14,7 @@ from changes.models import OutboxRow
 from changes.record import wake_publisher
 from publishing import leases
 from publishing.entries import Cause, copied, desire, put
+from publishing.guards import revival_code
 from publishing.models import KvEntry, KvVersion
 from publishing.reconcile.differences import Difference, Found, Wrong
 from publishing.render import Document
@@ -104,7 +105,7 @@ def _go_past(ahead: list[Difference], env: str, rows: dict[str, KvEntry], why: i
     for key, store in of_all.values_list("key", "store"):
         stores.setdefault(key, []).append(store)
     newest = dict(_rows_of(env, ahead).values_list("key").annotate(Max("rev")).order_by())
-    put(list(_raised(ahead, rows, stores, newest, why=why, now=now)))
+    put(list(_raised(ahead, rows, stores, newest, why=why, now=now)), also=("confirmed",))
 
 
 def _raised(
@@ -117,4 +118,6 @@ def _raised(
     for each in ahead:
         rev = max(newest[each.key], each.held_rev) + 1
         for store in stores[each.key]:
-            yield copied(rows[each.key], store, rev=rev, **about)
+            row = copied(rows[each.key], store, rev=rev, **about)
+            row.confirmed = revival_code(row, each.held_rev)  # whoever let the repair through has let this through
+            yield row

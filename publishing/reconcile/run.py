@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import django.db
-import msgspec
 import structlog
 from django.db import transaction
 from django.utils import timezone
@@ -16,14 +15,13 @@ from changes.actor import Actor
 from changes.record import record
 from publishing import leases
 from publishing.errors import ReconcileBusyError
-from publishing.guards import why_not_repaired
+from publishing.guards import is_dead, why_not_repaired
 from publishing.models import KvEntry, Reconciliation
 from publishing.namespace import Namespace
 from publishing.reconcile.differences import Found, Wrong
 from publishing.reconcile.looking import Looked, look
 from publishing.reconcile.repair import repair
 from wire.documents import KeyStatus, decode_key, key_document
-from wire.kv.base import Entry
 from wire.kv.stores import Kind, Store
 
 log = structlog.get_logger(__name__)
@@ -158,21 +156,12 @@ def _revived(namespace: Namespace, found: Found) -> str:
     for start in range(0, len(keys), 1000):
         part = keys[start : start + 1000]
         held = namespace.get_many(part)
-        dead = [key for key in part if key in held and _is_dead(held[key])]
+        dead = [key for key in part if key in held and is_dead(held[key])]
         rows = KvEntry.objects.filter(env=namespace.env, store=namespace.store.id, key__in=dead).order_by("key")
         for key, body in rows.values_list("key", "body"):
             if body is not None and decode_key(bytes(body)).status is not KeyStatus.REVOKED:
                 return str(key)
     return ""
-
-
-def _is_dead(held: Entry) -> bool:
-    if held.deleted:
-        return True
-    try:
-        return decode_key(held.body or b"").status is KeyStatus.REVOKED
-    except msgspec.DecodeError:  # nothing that a gateway could read
-        return False
 
 
 def _row(store: Store, looked: Looked, found: Found, verdict: _Verdict, by: Actor) -> Reconciliation:

@@ -11,7 +11,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from access.step_up import step_up_required
 from publishing.charts import writes_chart
@@ -23,6 +23,7 @@ from publishing.republish import start_republish, stop_republish
 from publishing.views.seen import naming_scope, seen_by
 from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs
+from tenants.views.posting import post_or_page
 
 HOURS = 24
 _PLOT_SECONDS = 30  # how old the plot may be: counting reads every write of a day
@@ -69,7 +70,7 @@ def gateways(request: HttpRequest) -> HttpResponse:
 
 
 @needs(Permission.PUBLISHING_REPAIR)
-@require_POST
+@post_or_page("publishing:ledger")
 @step_up_required(bound=True)
 def republish(request: HttpRequest, env: str) -> HttpResponse:
     """Publish everything of an environment anew."""
@@ -83,7 +84,7 @@ def republish(request: HttpRequest, env: str) -> HttpResponse:
 
 
 @needs(Permission.PUBLISHING_REPAIR)
-@require_POST
+@post_or_page("publishing:ledger")
 @step_up_required
 def republish_stop(request: HttpRequest, env: str) -> HttpResponse:
     """Leave it where it is."""

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError
 
 from publishing.actions.compare import ask_for_comparison
@@ -18,6 +18,7 @@ from publishing.tasks import compare_as_asked
 from publishing.views.seen import naming_scope, page_end
 from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs
+from tenants.views.posting import post_or_page
 from wire.display import counted
 from wire.kv.stores import Store
 
@@ -50,7 +51,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 @needs(Permission.PUBLISHING_REPAIR)
-@require_POST
+@post_or_page("publishing:looks")
 def compare(request: HttpRequest) -> HttpResponse:
     """Have a store compared with SQL, without repairing anything."""
     request = cast(TenantRequest, request)

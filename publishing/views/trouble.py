@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from access.step_up import step_up_required
 from changes.models import OutboxRow
@@ -23,6 +23,7 @@ from publishing.subjects import shortened
 from publishing.views.seen import naming_scope, seen_by
 from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs
+from tenants.views.posting import post_or_page
 from wire.display import counted
 
 _NOT_THERE = "There is nothing at this address."
@@ -46,7 +47,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 @needs(Permission.PUBLISHING_RETRY)
-@require_POST
+@post_or_page("publishing:trouble")
 @step_up_required
 def retry_entry(request: HttpRequest, entry_id: int) -> HttpResponse:
     """Send a document again now."""
@@ -58,7 +59,7 @@ def retry_entry(request: HttpRequest, entry_id: int) -> HttpResponse:
 
 
 @needs(Permission.PUBLISHING_RETRY)
-@require_POST
+@post_or_page("publishing:trouble")
 @step_up_required
 def retry_parked(request: HttpRequest) -> HttpResponse:
     """Send all parked documents again now, as far as the person sees them."""
@@ -74,7 +75,7 @@ def retry_parked(request: HttpRequest) -> HttpResponse:
 
 
 @needs(Permission.PUBLISHING_REPAIR)
-@require_POST
+@post_or_page("publishing:trouble")
 @step_up_required
 def retry_object(request: HttpRequest, row_id: int) -> HttpResponse:
     """Render a changed object again now. Only a platform admin sees these: they may concern any tenant."""
@@ -88,7 +89,7 @@ def retry_object(request: HttpRequest, row_id: int) -> HttpResponse:
 
 
 @needs(Permission.PUBLISHING_REPAIR)
-@require_POST
+@post_or_page("publishing:trouble")
 @step_up_required(bound=True)
 def confirm_entry(request: HttpRequest, entry_id: int) -> HttpResponse:
     """Publish what a guard holds back: exactly what was shown, which the code in the form names."""
@@ -103,7 +104,7 @@ def confirm_entry(request: HttpRequest, entry_id: int) -> HttpResponse:
 
 
 @needs(Permission.PUBLISHING_REPAIR)
-@require_POST
+@post_or_page("publishing:trouble")
 @step_up_required(bound=True)
 def confirm_repair(request: HttpRequest, reconciliation_id: int) -> HttpResponse:
     """Let a held repair happen: exactly the one that was shown."""

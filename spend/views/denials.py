@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from spend.clickhouse.errors import UnavailableError
 from spend.forms import DenialsForm
-from spend.names import Names, names_of
+from spend.names import Keys, Names, names_of
 from spend.present import reason_label, shown_denial
 from spend.queries.denials import denials_by_reason, find_denials
 from spend.views.live import NOTHING_NEW, OUT_OF_REACH, page_end, query_with, stamp, today_of
@@ -41,13 +41,13 @@ def rows(request: HttpRequest) -> HttpResponse:
 
 def _answer(request: TenantRequest, template: str) -> HttpResponse:
     keys = keys_seen(request)
-    names = names_of(request.tenant.id, keys=keys)
+    names = names_of(request.tenant.id, seen=keys)
     form = DenialsForm(
         request.GET,
         today=today_of(request.tenant),
         envs=settings.SPENDOPS.environments,
         projects=names.project_choices,
-        keys=names.key_choices,
+        keys=Keys(request.tenant.id, seen=keys),
     )
     form.is_valid()
     context: dict[str, Any] = {"query": query_with(request), "form": form}
@@ -64,10 +64,12 @@ def _rows(request: TenantRequest, form: DenialsForm, names: Names, keys: Collect
     before = page_end(request)
     first, last = form.chosen.first, form.chosen.last
     envs = form.envs
-    narrowed: dict[str, Any] = {name: form.value_of(name) for name in ("reason", "project", "key")} | {"keys": keys}
+    narrowed: dict[str, Any] = {name: form.value_of(name) for name in ("reason", "project", "key")}
+    narrowed["keys"] = () if "key" in form.errors else keys  # a key that is not there has no calls
     found = find_denials(request.tenant.id, first, last, envs=envs, **narrowed, before=before, most=A_PAGE + 1)
     reasons = [] if before else denials_by_reason(request.tenant.id, first, last, envs=envs, **narrowed)
     shown = found[:A_PAGE]
+    names = names.with_keys(request.tenant.id, (row.key for row in shown), seen=keys)
     here = reverse("spend:denials")
     more = len(found) > A_PAGE
     widest = max((each.requests for each in reasons), default=1)

@@ -67,9 +67,10 @@ def _coarse(fresh: Freshness) -> tuple[object, ...]:
 def _figures(request: TenantRequest, form: OverviewForm, keys: Collection[str] | None) -> dict[str, Any]:
     period, group_by, tenant_id = form.chosen, form.group_by, request.tenant.id
     rows = daily_spend(tenant_id, period.first, period.last, group_by=group_by, envs=form.envs, keys=keys)
-    spend = stack(
-        rows, period.first, period.last, names_of(tenant_id, keys=keys).of(group_by), unnamed=unnamed(group_by)
-    )
+    names = names_of(tenant_id, seen=keys)
+    if group_by == "key":
+        names = names.with_keys(tenant_id, (row.group for row in rows), seen=keys)
+    spend = stack(rows, period.first, period.last, names.of(group_by), unnamed=unnamed(group_by))
     closed = total_of(row for row in rows if period.closed_last and row.day <= period.closed_last)
     days = period.compared()
     before = total_of(daily_spend(tenant_id, *days, group_by="env", envs=form.envs, keys=keys)) if days else None

@@ -16,7 +16,7 @@ from pricing.explain import ExplainedLine
 from spend.clickhouse.errors import UnavailableError
 from spend.explaining import explained
 from spend.forms import RequestsForm
-from spend.names import Names, names_of
+from spend.names import Keys, Names, names_of
 from spend.present import facts_of, shown_request
 from spend.queries.freshness import freshness
 from spend.queries.requests import RequestRow, find_requests, models_used, request_by_id
@@ -47,27 +47,27 @@ def rows(request: HttpRequest) -> HttpResponse:
 
 def _answer(request: TenantRequest, template: str) -> HttpResponse:
     keys = keys_seen(request)
-    names = names_of(request.tenant.id, keys=keys)
+    names = names_of(request.tenant.id, seen=keys)
     context: dict[str, Any] = {"query": query_with(request)}
     try:
-        form = _form(request, names, models_used(request.tenant.id, keys=keys))
+        form = _form(request, names, keys, models_used(request.tenant.id, keys=keys))
         context |= {"form": form} | _rows(request, form, names, keys)
     except UnavailableError:
-        form = _form(request, names, [])
+        form = _form(request, names, keys, [])
         return render(request, template, context | {"form": form, "unavailable": True}, status=OUT_OF_REACH)
     if template.startswith("spend/_") and request.GET.get("seen") == context["seen"]:
         return HttpResponse(status=NOTHING_NEW)
     return render(request, template, context)
 
 
-def _form(request: TenantRequest, names: Names, models: list[str]) -> RequestsForm:
+def _form(request: TenantRequest, names: Names, keys: Collection[str] | None, models: list[str]) -> RequestsForm:
     form = RequestsForm(
         request.GET,
         today=today_of(request.tenant),
         envs=settings.SPENDOPS.environments,
         models=models,
         projects=names.project_choices,
-        keys=names.key_choices,
+        keys=Keys(request.tenant.id, seen=keys),
     )
     form.is_valid()
     return form
@@ -85,11 +85,12 @@ def _rows(request: TenantRequest, form: RequestsForm, names: Names, keys: Collec
         key=form.value_of("key"),
         status=form.value_of("status"),
         search=form.value_of("search"),
-        keys=keys,
+        keys=() if "key" in form.errors else keys,  # a key that is not there has no calls
         before=before,
         most=A_PAGE + 1,
     )
     shown = found[:A_PAGE]
+    names = names.with_keys(request.tenant.id, (row.key for row in shown), seen=keys)
     here = reverse("spend:requests")
     more = len(found) > A_PAGE
     return {
@@ -118,7 +119,7 @@ def one(request: HttpRequest, event_id: UUID) -> HttpResponse:
         return render(request, "spend/request_unavailable.html", status=OUT_OF_REACH)
     if row is None:
         raise Http404("There is nothing at this address.")
-    names = names_of(request.tenant.id, keys=keys)
+    names = names_of(request.tenant.id, seen=keys).with_keys(request.tenant.id, [row.key], seen=keys)
     context = {"row": shown_request(row, names), "facts": facts_of(row, names, request.tenant.time_zone)}
     return render(request, "spend/request.html", context | _explained(request, row))
 

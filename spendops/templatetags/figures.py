@@ -82,6 +82,23 @@ def when(context: template.Context, at: datetime | None) -> str:
     )
 
 
+@register.simple_tag(takes_context=True)
+def last_use(context: template.Context, thing: Any) -> str:
+    """When a key, a project or a token was last used: to the minute, as it is kept, and never before it was made."""
+    at = max(thing.last_used_at, thing.created_at)
+    tenant = getattr(context.get("request"), "tenant", None)
+    zone = tenant.time_zone if tenant else "UTC"
+    words = display.moment_to_the_minute(at, zone)
+    return format_html('<time datetime="{}" title="{}, {}">{}</time>', display.moment_utc(at), words, zone, words)
+
+
+@register.filter
+def sentence(text: str) -> str:
+    """What a person wrote, with the full stop that a sentence ends with."""
+    words = text.strip()
+    return words if not words or words.endswith((".", "!", "?", "…")) else f"{words}."
+
+
 @register.simple_tag
 def cost(amount: int | Decimal | None, *, among: int | Decimal | None = None) -> str:
     """An amount of USD with every stored digit as its title; "unpriced" where there is none.

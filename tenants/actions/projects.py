@@ -146,7 +146,11 @@ def _move(project: Project, kind: str, from_: set[_Status], to: _Status, reason:
             by=by,
             before=before,
             after={"status": to.value, "reason": reason},
-            publish=[Publish(Topic.PROJECT, project.id, urgent=kind in _TAKES_AWAY)],
+            # the tenant's one document says it at once, those of the keys follow
+            publish=[
+                Publish(Topic.TENANT, project.tenant_id, urgent=kind in _TAKES_AWAY),
+                Publish(Topic.PROJECT, project.id),
+            ],
         )
     return project
 

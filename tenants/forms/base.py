@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from django import forms
-from django.http import QueryDict
 
 from tenants.errors import RefusedError
 from tenants.rules import NAME_LONGEST
@@ -23,23 +20,6 @@ class ActionForm(forms.Form):
         """Show what the action refused, at the field at fault."""
         name = self.fields_of.get(error.field, error.field)
         self.add_error(name if name in self.fields else None, error.message)
-
-    def say_what_stands_there(self, now: Mapping[str, Any]) -> None:
-        """Somebody else changed the thing meanwhile: what was typed stays, each field that differs says what stands
-        there now, and the form may be sent again over the version that `now` has.
-        """
-        for name, value in now.items():
-            if name not in self.fields:
-                continue
-            if name == "version":
-                data = cast(QueryDict, self.data).copy()
-                data[self.add_prefix(name)] = str(value)
-                self.data = data
-                continue
-            typed = "\n".join(str(self[name].value() or "").split())
-            if typed != "\n".join(str("" if value is None else value).split()):
-                words = ", ".join(str("" if value is None else value).splitlines())
-                self.add_error(name, f"It says now: {words or 'nothing'}.")
 
 
 def name_field(label: str, help_text: str = "", placeholder: str = "") -> forms.CharField:

@@ -1,4 +1,4 @@
-"""What forms need that change, stop or end a thing with a name and a version."""
+"""What forms need that change, stop or end a thing with a name."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ from django import forms
 
 from tenants.forms.base import ActionForm
 from tenants.rules import REASON_LONGEST
-
-
-def version_field() -> forms.IntegerField:
-    """The version that the person saw."""
-    return forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
 
 
 def reason_field() -> forms.CharField:

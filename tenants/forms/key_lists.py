@@ -34,7 +34,10 @@ ORDERS = (
 
 
 class KeyFilterForm(forms.Form):
-    """What the list of keys is narrowed to, and its order. A value that is not known narrows nothing."""
+    """What the list of keys is narrowed to, and its order.
+
+    With a value that is not known the form has errors, and its `wanted` is not to be used: it would match too much.
+    """
 
     search = True  # the filter bar then always has its button
 
@@ -42,7 +45,7 @@ class KeyFilterForm(forms.Form):
         label="Search",
         required=False,
         max_length=200,
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Name, id, last four, owner, team=search"}),
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Name, id, last four, owner or tag"}),
     )
     status = forms.ChoiceField(label="Status", required=False, choices=STATES)
     env = forms.ChoiceField(label="Environment", required=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any, cast
@@ -11,12 +11,9 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.conf import settings
-from django.forms.boundfield import BoundField
-from django.http import QueryDict
 
-from tenants.errors import RefusedError
 from tenants.forms.base import ActionForm, end_of, lines_of, name_field
-from tenants.forms.ending import version_field
+from tenants.forms.editing import EditForm
 from tenants.forms.tags import TagsField
 from tenants.models import ApiKey, Project, Tenant
 from tenants.policy import LIMITS_MOST, KeySettings, settings_of
@@ -207,24 +204,11 @@ class IssueKeyForm(KeyForm):
         }
 
 
-class EditKeyForm(KeyForm):
-    """What a key may do, as it is to be from now on. `version` is the one that the person saw."""
-
-    version = version_field()
+class EditKeyForm(EditForm, KeyForm):
+    """What a key may do, as it is to be from now on."""
 
     def __init__(self, *args: Any, tenant: Tenant, key: ApiKey, **kwargs: Any) -> None:
         super().__init__(*args, tenant=tenant, key=key, initial=initial_of(key, ZoneInfo(tenant.time_zone)), **kwargs)
-
-    def reopen(self, now: Mapping[str, Any], error: RefusedError) -> None:
-        """Somebody else changed the key: keep what was typed, say what stands there now, let it be sent again."""
-        self.refuse(error)
-        for name, value in now.items():
-            if name == "version":
-                data = cast(QueryDict, self.data).copy()
-                data[self.add_prefix(name)] = str(value)
-                self.data = data
-            elif _words(self[name].value()) != _words(value):
-                self.add_error(name, f"It says now: {_shown(self[name], value)}.")
 
 
 def initial_of(key: ApiKey, zone: ZoneInfo) -> dict[str, Any]:
@@ -242,16 +226,6 @@ def initial_of(key: ApiKey, zone: ZoneInfo) -> dict[str, Any]:
         **{name: str(getattr(standing, name) or "") for name in ("rpm", "tpm", "concurrency")},
         "version": key.version,
     }
-
-
-def _words(value: Any) -> list[str]:
-    return str(value or "").replace(",", " ").split()
-
-
-def _shown(field: BoundField, value: str) -> str:
-    """A value as the field's choices call it, or with commas instead of lines."""
-    choices = dict(cast(Any, field.field).choices) if isinstance(field.field, forms.ChoiceField) else {}
-    return str(choices.get(value) or ", ".join(value.splitlines())) or "nothing"
 
 
 def _day(moment: datetime | None, zone: ZoneInfo) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from tenants.forms.base import ActionForm, name_field
-from tenants.forms.ending import version_field
+from tenants.forms.editing import EditForm
 from tenants.forms.tags import TagsField
 from tenants.models import Project
 from tenants.rules import QUOTA_MOST
@@ -29,14 +29,8 @@ class ProjectForm(ActionForm):
     tags = TagsField()
 
 
-class ProjectEditForm(ProjectForm):
-    """The same for a project that is there, with the version that was seen."""
-
-    version = version_field()
-
-    def reopen(self, project: Project) -> None:
-        """Somebody else changed it: what was typed stays, and what stands there now is said."""
-        self.say_what_stands_there(initial_of_project(project))
+class ProjectEditForm(EditForm, ProjectForm):
+    """The same for a project that is there."""
 
 
 def initial_of_project(project: Project) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from django import forms
 from django.conf import settings
+from django.http import QueryDict
 
 from tenants.forms.base import ActionForm
 from tenants.models import Project, Tenant
@@ -64,7 +65,7 @@ class TakeOverForm(ActionForm):
             found["text"] = file.read().decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise forms.ValidationError("The file is no text in UTF-8.") from error
-        data = self.data.copy()
+        data = cast(QueryDict, self.data).copy()
         data[self.add_prefix("text")] = found["text"]
         self.data = data
         return found

@@ -7,8 +7,8 @@ from typing import Any
 from babel.numbers import get_currency_name
 from django import forms
 
-from tenants.forms.base import ActionForm, name_field
-from tenants.forms.ending import version_field
+from tenants.forms.base import name_field
+from tenants.forms.editing import EditForm
 from tenants.forms.tags import TagsField
 from tenants.models import Tenant
 from tenants.rules import BILLING_DAY_LAST, QUOTA_MOST, currencies, time_zones
@@ -17,7 +17,7 @@ from tenants.tags import text_of_tags
 QUOTAS = ("keys_most", "projects_most")
 
 
-class TenantForm(ActionForm):
+class TenantForm(EditForm):
     """A tenant's settings."""
 
     name = name_field("Name")
@@ -41,17 +41,12 @@ class TenantForm(ActionForm):
         error_messages={"required": "Choose a day."},
     )
     tags = TagsField()
-    version = version_field()
-
-    def reopen(self, tenant: Tenant) -> None:
-        """Somebody else changed it: what was typed stays, and what stands there now is said."""
-        self.say_what_stands_there(initial_of_tenant(tenant))
 
 
 class ManagedTenantForm(TenantForm):
     """The same for platform admins, with the quotas."""
 
-    field_order = ("name", "time_zone", "currency", "billing_day", "keys_most", "projects_most", "tags", "version")
+    field_order = ("name", "time_zone", "currency", "billing_day", "keys_most", "projects_most", "tags")
 
     keys_most = forms.IntegerField(
         label="API keys at most",

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, Strea
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from access.step_up import step_up_required
 from changes.queries import find_events
@@ -23,6 +23,7 @@ from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs
 from tenants.queries import tenants_of
 from tenants.scope import across_tenants
+from tenants.views.posting import post_or_page
 from wire.display import counted
 
 PER_PAGE = 50
@@ -83,7 +84,7 @@ def detail(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 @needs(Permission.AUDIT_EXPORT)
-@require_POST
+@post_or_page("tenants:audit")
 @step_up_required
 def export(request: HttpRequest) -> HttpResponseBase:
     """The events that the address narrows to, as a file. That it was taken is an event of its own."""

@@ -61,6 +61,9 @@ def confirm(request: HttpRequest) -> HttpResponse:
     needed = _NEEDED.get(_Action(action), Permission.KEYS_CHANGE)
     if needed not in request.permissions:
         return forbidden(request, frozenset({needed}))
+    if asked.get("all") and KeyFilterForm(asked, tenant=request.tenant).errors:
+        messages.error(request, "A filter is not known here, so no key was chosen: filter the list anew.")
+        return redirect("tenants:keys")
     chosen = _chosen(request, asked)
     if not chosen.ids:
         messages.error(request, "No key is chosen: tick some, or choose all that match.")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -21,24 +19,11 @@ from tenants.http import TenantRequest
 from tenants.models import ApiKey
 from tenants.permissions import Permission, needs
 from tenants.views.keys import show_issued, show_key
-
-View = TypeVar("View", bound=Callable[..., HttpResponse])
-
-
-def or_its_page(view: View) -> View:
-    """Whoever comes by GET, as from the address bar, is led to the key's page."""
-
-    @wraps(view)
-    def shown(request: HttpRequest, key_id: str, **kwargs: Any) -> HttpResponse:
-        if request.method != "POST":
-            return redirect("tenants:key", api_key_for(cast(TenantRequest, request), key_id).id)
-        return view(request, key_id, **kwargs)
-
-    return cast(View, require_http_methods(["GET", "HEAD", "POST"])(shown))
+from tenants.views.posting import post_or_page
 
 
 @needs(Permission.KEYS_REVOKE)
-@or_its_page
+@post_or_page("tenants:key", "key_id")
 def disable(request: HttpRequest, key_id: str) -> HttpResponse:
     """Let a key rest."""
     request = cast(TenantRequest, request)
@@ -54,7 +39,7 @@ def disable(request: HttpRequest, key_id: str) -> HttpResponse:
 
 @needs(Permission.KEYS_REVOKE)
 @step_up_required
-@or_its_page
+@post_or_page("tenants:key", "key_id")
 def enable(request: HttpRequest, key_id: str) -> HttpResponse:
     """Let a disabled key work again."""
     request = cast(TenantRequest, request)
@@ -71,7 +56,7 @@ def enable(request: HttpRequest, key_id: str) -> HttpResponse:
 @needs(Permission.KEYS_ISSUE)
 @never_cache
 @step_up_required
-@or_its_page
+@post_or_page("tenants:key", "key_id")
 def rotate(request: HttpRequest, key_id: str) -> HttpResponse:
     """A new key in place of this one, shown once; the old one works for a while."""
     request = cast(TenantRequest, request)

@@ -25,6 +25,7 @@ from tenants.gates import api_key_for, owner_seen
 from tenants.http import TenantRequest
 from tenants.key_queries import (
     COUNTED_MOST,
+    KeyPage,
     count_keys,
     expiring_soon,
     find_keys,
@@ -47,8 +48,11 @@ def index(request: HttpRequest) -> HttpResponse:
     form = KeyFilterForm(request.GET, tenant=request.tenant, owner=owner_seen(request))
     after = request.GET.get("after", "")
     wanted, kept = form.wanted, form.chosen
-    found = page_of_keys(request.tenant, wanted, order=form.order, after=after, most=PER_PAGE)
-    plain = not kept and not after
+    if form.errors:
+        found = KeyPage([], "")  # all keys would look as if they matched
+    else:
+        found = page_of_keys(request.tenant, wanted, order=form.order, after=after, most=PER_PAGE)
+    plain = not kept and not after and not form.errors
     for key in found.keys:
         key.owner_name = form.owners.get(key.owner_id, "")  # type: ignore[attr-defined]
     context = {
@@ -57,26 +61,29 @@ def index(request: HttpRequest) -> HttpResponse:
         "actions": KeyBatch.Action.choices,
         "narrowed": form.narrowed,
         "query": urlencode(kept),
+        "unreadable": bool(form.errors),
         "next_url": f"?{urlencode(kept | {'after': found.next})}" if found.next else "",
         "first_url": f"?{urlencode(kept)}" if after else "",
         "expiring": expiring_soon(request.tenant, owner=owner_seen(request)) if plain else 0,
-        **_counted(request, form, found.keys, whole=not found.next and not after),
+        **_counted(request, form, found, whole=not found.next and not after),
     }
     return render(request, "tenants/keys.html", context)
 
 
-def _counted(request: TenantRequest, form: KeyFilterForm, shown: list[ApiKey], *, whole: bool) -> dict[str, Any]:
+def _counted(request: TenantRequest, form: KeyFilterForm, found: KeyPage, *, whole: bool) -> dict[str, Any]:
     """How many keys there are. A search is not counted: that would read all of the tenant's keys once more."""
-    if whole or form.wanted.text:
-        total = len(shown) if whole else 0
-    else:
-        total = count_keys(find_keys(request.tenant, form.wanted))
+    number = len(found.keys)
+    if whole or form.errors:
+        return {"total": number, "shown": counted(number, "key")}
+    if form.wanted.text:
+        return {
+            "total": 0,
+            "shown": f"{number} shown, and more" if found.next else f"The last {counted(number, 'key')}",
+        }
+    total = count_keys(find_keys(request.tenant, form.wanted))
     capped = total > COUNTED_MOST
     words = f"{COUNTED_MOST:,}+ keys" if capped else counted(total, "key")
-    return {
-        "total": 0 if capped else total,
-        "shown": counted(len(shown), "key") if whole or not total else f"{len(shown)} of {words}",
-    }
+    return {"total": 0 if capped else total, "shown": f"{number} of {words}"}
 
 
 @needs(Permission.KEYS_ISSUE)

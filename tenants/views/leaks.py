@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from access.step_up import step_up_required
 from tenants.actions.leaks import find_leaks, revoke_leaked
@@ -18,6 +18,7 @@ from tenants.forms.leaks import OUTDATED, LeakForm, RevokeLeakedForm, sealed
 from tenants.http import TenantRequest
 from tenants.models import ApiKey
 from tenants.permissions import Permission, needs
+from tenants.views.posting import post_or_page
 
 
 @needs(Permission.KEYS_VIEW)
@@ -49,7 +50,7 @@ def check(request: HttpRequest) -> HttpResponse:
 
 
 @needs(Permission.KEYS_REVOKE)
-@require_POST
+@post_or_page("tenants:key_leaks")
 @never_cache
 @step_up_required(bound=True)
 def revoke(request: HttpRequest) -> HttpResponse:

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from access.step_up import step_up_required
 from tenants import mail
@@ -24,6 +24,7 @@ from tenants.models import Invitation
 from tenants.people import invitations_of, members_of
 from tenants.permissions import Permission, needs
 from tenants.roles import role_choices
+from tenants.views.posting import post_or_page
 
 
 @require_http_methods(["GET", "POST"])
@@ -71,7 +72,7 @@ def _members(request: TenantRequest, form: InviteForm) -> HttpResponse:
     return render(request, "tenants/members.html", context)
 
 
-@require_POST
+@post_or_page("tenants:members")
 @needs(Permission.MEMBERS_CHANGE)
 @step_up_required
 def role(request: HttpRequest, user_id: str) -> HttpResponse:
@@ -87,7 +88,7 @@ def role(request: HttpRequest, user_id: str) -> HttpResponse:
     return redirect("home" if user == request.user else "tenants:members")
 
 
-@require_POST
+@post_or_page("tenants:members")
 @needs(Permission.MEMBERS_CHANGE)
 @step_up_required
 def remove(request: HttpRequest, user_id: str) -> HttpResponse:
@@ -103,7 +104,7 @@ def remove(request: HttpRequest, user_id: str) -> HttpResponse:
     return redirect("home" if user == request.user else "tenants:members")
 
 
-@require_POST
+@post_or_page("tenants:members")
 @never_cache
 @needs(Permission.MEMBERS_CHANGE)
 @step_up_required
@@ -121,7 +122,7 @@ def link(request: HttpRequest, user_id: str) -> HttpResponse:
     return render(request, "tenants/member_link.html", context)
 
 
-@require_POST
+@post_or_page("tenants:members")
 @needs(Permission.MEMBERS_CHANGE)
 @step_up_required
 def revoke(request: HttpRequest, invitation_id: str) -> HttpResponse:

@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from access.step_up import step_up_required
 from tenants.actions.projects import (
@@ -29,6 +29,7 @@ from tenants.http import TenantRequest
 from tenants.models import Project
 from tenants.permissions import Permission, needs
 from tenants.tenant_queries import EVERY_STATUS, find_projects
+from tenants.views.posting import post_or_page
 
 PER_PAGE = 50
 
@@ -109,8 +110,7 @@ def edit(request: HttpRequest, project_id: str) -> HttpResponse:
         try:
             change_project(project=project, **form.cleaned_data, by=request.actor)
         except StaleError as error:
-            form.refuse(error)
-            form.reopen(project_for(request, project_id))
+            form.reopen(initial_of_project(project_for(request, project_id)), error)
         except RefusedError as error:
             form.refuse(error)
         else:
@@ -121,7 +121,7 @@ def edit(request: HttpRequest, project_id: str) -> HttpResponse:
 
 
 @needs(Permission.PROJECTS_SUSPEND)
-@require_POST
+@post_or_page("tenants:project", "project_id")
 @step_up_required
 def suspend(request: HttpRequest, project_id: str) -> HttpResponse:
     """Refuse all calls with the project's keys."""
@@ -140,7 +140,7 @@ def suspend(request: HttpRequest, project_id: str) -> HttpResponse:
 
 
 @needs(Permission.PROJECTS_SUSPEND)
-@require_POST
+@post_or_page("tenants:project", "project_id")
 @step_up_required
 def resume(request: HttpRequest, project_id: str) -> HttpResponse:
     """Let calls with the project's keys pass again."""
@@ -148,7 +148,7 @@ def resume(request: HttpRequest, project_id: str) -> HttpResponse:
 
 
 @needs(Permission.PROJECTS_SUSPEND)
-@require_POST
+@post_or_page("tenants:project", "project_id")
 @step_up_required
 def archive(request: HttpRequest, project_id: str) -> HttpResponse:
     """End a project, once its name was typed."""
@@ -167,7 +167,7 @@ def archive(request: HttpRequest, project_id: str) -> HttpResponse:
 
 
 @needs(Permission.PROJECTS_SUSPEND)
-@require_POST
+@post_or_page("tenants:project", "project_id")
 @step_up_required
 def bring_back(request: HttpRequest, project_id: str) -> HttpResponse:
     """Make an archived project a suspended one."""

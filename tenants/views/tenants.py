@@ -11,7 +11,7 @@ from django.core.paginator import Paginator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from access.middleware import safe_return
 from access.step_up import step_up_required
@@ -34,6 +34,7 @@ from tenants.models import Tenant
 from tenants.permissions import Permission, needs, signed_in
 from tenants.scope import across_tenants, tenant_scope
 from tenants.tenant_queries import find_tenants, living_projects
+from tenants.views.posting import post_or_page
 
 PER_PAGE = 50
 
@@ -114,8 +115,7 @@ def change(request: HttpRequest, tenant_id: str) -> HttpResponse:
                 changed = change_tenant(tenant=tenant, **form.settings(), by=request.actor)
                 set_quotas(tenant=changed, **form.quotas(), by=request.actor)
         except StaleError as error:
-            form.refuse(error)
-            form.reopen(managed_tenant_for(request, tenant_id))
+            form.reopen(initial_of_tenant(managed_tenant_for(request, tenant_id)), error)
         except RefusedError as error:
             form.refuse(error)
         else:
@@ -126,7 +126,7 @@ def change(request: HttpRequest, tenant_id: str) -> HttpResponse:
 
 
 @needs(Permission.TENANTS_CHANGE)
-@require_POST
+@post_or_page("tenants:tenant", "tenant_id")
 @step_up_required(bound=True)
 def suspend(request: HttpRequest, tenant_id: str) -> HttpResponse:
     """Refuse all calls of a tenant, once its name was typed."""
@@ -135,7 +135,7 @@ def suspend(request: HttpRequest, tenant_id: str) -> HttpResponse:
 
 
 @needs(Permission.TENANTS_CHANGE)
-@require_POST
+@post_or_page("tenants:tenant", "tenant_id")
 @step_up_required(bound=True)
 def archive(request: HttpRequest, tenant_id: str) -> HttpResponse:
     """End the use of a suspended tenant, once its name was typed."""
@@ -159,7 +159,7 @@ def _stop(request: HttpRequest, tenant_id: str, action: Callable[..., Tenant], s
 
 
 @needs(Permission.TENANTS_CHANGE)
-@require_POST
+@post_or_page("tenants:tenant", "tenant_id")
 @step_up_required
 def resume(request: HttpRequest, tenant_id: str) -> HttpResponse:
     """Let a suspended tenant's calls pass again."""
@@ -167,7 +167,7 @@ def resume(request: HttpRequest, tenant_id: str) -> HttpResponse:
 
 
 @needs(Permission.TENANTS_CHANGE)
-@require_POST
+@post_or_page("tenants:tenant", "tenant_id")
 @step_up_required
 def bring_back(request: HttpRequest, tenant_id: str) -> HttpResponse:
     """Make an archived tenant a suspended one."""
@@ -198,8 +198,7 @@ def edit(request: HttpRequest) -> HttpResponse:
         try:
             change_tenant(tenant=tenant, **form.cleaned_data, by=request.actor)
         except StaleError as error:
-            form.refuse(error)
-            form.reopen(Tenant.objects.get(pk=tenant.pk))
+            form.reopen(initial_of_tenant(Tenant.objects.get(pk=tenant.pk)), error)
         except RefusedError as error:
             form.refuse(error)
         else:
@@ -210,7 +209,7 @@ def edit(request: HttpRequest) -> HttpResponse:
 
 
 @signed_in
-@require_POST
+@post_or_page("home")
 def switch(request: HttpRequest, tenant_id: str) -> HttpResponse:
     """Look at another tenant from now on."""
     request = cast(TenantRequest, request)

@@ -10,7 +10,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from access.step_up import step_up_required
 from tenants.actions.tokens import IssuedToken, issue_token, revoke_token
@@ -20,6 +20,7 @@ from tenants.gates import service_token_for
 from tenants.http import TenantRequest
 from tenants.permissions import POLICY, Permission, Role, needs
 from tenants.queries import platform_tokens, service_tokens_of
+from tenants.views.posting import post_or_page
 
 PER_PAGE = 50
 
@@ -69,7 +70,7 @@ def _issued(request: HttpRequest, issued: IssuedToken) -> HttpResponse:
 
 
 @needs(Permission.TOKENS_MANAGE)
-@require_POST
+@post_or_page("tenants:tokens")
 @step_up_required
 def revoke(request: HttpRequest, token_id: str) -> HttpResponse:
     """End a token for ever."""

@@ -121,6 +121,23 @@ def test_a_form_that_is_older_than_the_budget_is_refused(admin_client, used_up):
     assert only_budget().amount_micro == 5_000_000
 
 
+def test_of_two_who_change_a_budget_neither_undoes_the_other(admin_client, used_up):
+    path = reverse("budgets:edit", args=[used_up.id])
+    form = admin_client.get(path).context["form"]
+    opened = {name: form[name].value() for name in form.fields}
+    opened["thresholds"] = "50,80, 100"  # the same, written otherwise
+    admin_client.confirmed_post(path, opened | {"amount": "250", "envs": ["dev"]})
+    answer = admin_client.confirmed_post(path, opened | {"name": "Mine"})
+    assert answer.status_code == 422
+    assert answer.content.decode().count("changed this meanwhile. It said: ") == 2
+    form = answer.context["form"]
+    assert set(form.errors) == {"__all__"}
+    again = {name: form[name].value() for name in form.fields}
+    assert admin_client.confirmed_post(path, again).status_code == 302
+    found = only_budget()
+    assert (found.name, found.amount_micro, found.envs) == ("Mine", 250_000_000, ["dev"])
+
+
 def test_an_archived_budget_offers_no_form(admin_client, used_up):
     admin_client.confirmed_post(reverse("budgets:archive", args=[used_up.id]), {})
     answer = admin_client.get(reverse("budgets:edit", args=[used_up.id]))
@@ -131,7 +148,8 @@ def test_an_archived_budget_offers_no_form(admin_client, used_up):
 def test_archiving_needs_a_passkey_and_lifts_the_block(admin_client, used_up):
     path = reverse("budgets:archive", args=[used_up.id])
     assert admin_client.post(path).status_code == 403
-    assert admin_client.get(path).status_code == 405
+    assert admin_client.get(path).url == reverse("budgets:budget", args=[used_up.id])
+    assert only_budget().status == "active"
     answer = admin_client.confirmed_post(path, {})
     assert answer["Location"] == reverse("budgets:list")
     assert tenant_block(admin_client.tenant.id, "dev") is None

@@ -178,8 +178,8 @@ class GatewayUnderTest:
         issued.publish(**policy)
         return issued
 
-    def block_tenant(self, tenant: str, block: Block | None = None, *, suspended: bool = False) -> None:
-        state = TenantState(rev=self.rev(), env=self.env, tenant=tenant, block=block, suspended=suspended)
+    def block_tenant(self, tenant: str, block: Block | None = None, **said: Any) -> None:
+        state = TenantState(rev=self.rev(), env=self.env, tenant=tenant, block=block, **said)
         self.write(Write(tenant_document(tenant), state.rev, encode(state)))
 
     def select(self, tenant: str, *selections: Selected) -> int:
@@ -268,6 +268,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
     garbage: bytes = b""  # follows the parts where a chunk should; the connection stays open
+    seen: threading.Event | None = None  # the garbage waits for it, so that it does not arrive with the parts
     gate: threading.Event | None = None  # nothing is answered before it is set
 
 
@@ -342,6 +343,8 @@ class ReplayingProvider:
             handler.wfile.write(data)
             handler.wfile.flush()
         if reply.garbage:
+            if reply.seen is not None:
+                reply.seen.wait(DEADLINE)
             handler.wfile.write(reply.garbage)
         elif reply.cut:
             handler.close_connection = True

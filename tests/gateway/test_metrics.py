@@ -119,6 +119,7 @@ def test_metrics_are_for_this_machine_or_for_the_token(gateway, make_gateway):
 def test_who_is_on_this_machine(peer, allowed):
     request = Incoming({"method": "GET", "path": "/metrics", "headers": [], "client": (peer, 1) if peer else None})
     assert may_scrape(request, "") is allowed
+    assert may_scrape(request, "", behind_proxy=True) is False
 
 
 def test_the_buckets_of_added_latency():

@@ -212,6 +212,32 @@ def test_a_store_that_was_set_back_does_not_bring_back_what_was_taken_away(site)
     site.run(scenario)
 
 
+def test_a_deletion_outlives_a_store_that_is_put_back_and_a_restart(site):
+    """A key that was revoked and whose document is gone stays gone, whatever copy of the store comes back."""
+    yesterday = site.folder / "yesterday.sqlite3"
+    site.store._db.execute("VACUUM INTO ?", (str(yesterday),))
+
+    async def deleted_and_put_back(mirror: Mirror) -> None:
+        site.write(5, a=None)
+        await mirror.refresh()
+        assert "a" not in site.known()
+        site.remove_store()
+        yesterday.rename(site.file)
+        site.store = EmbeddedKV(site.file)
+        site.write(1, z=b"z1")
+        await until(lambda: "z" in site.known(), "the look at the store that was put back")
+        assert "a" not in site.known()
+
+    async def a_new_life(mirror: Mirror) -> None:
+        await until(lambda: "z" in site.known(), "a look")
+        assert "a" not in site.known()
+        site.write(6, a=b"a6")
+        await until(lambda: "a" in site.known(), "a newer rev")
+
+    site.run(deleted_and_put_back)
+    site.run(a_new_life)
+
+
 def test_an_older_rev_is_taken_when_the_store_has_stood_by_it_for_long_enough(site):
     async def scenario(mirror: Mirror) -> None:
         site.write(9, a=b"a9")
@@ -328,6 +354,33 @@ def test_a_revocation_does_not_wait_behind_a_bulk(site):
 
 
 # -- age --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_store_that_answers_and_cannot_be_read_whole_ages_as_one_that_is_away(site):
+    """Some pages may be read well: what counts is that all is known. What changed is read all the same."""
+
+    class Torn(EmbeddedKV):
+        def list(self, prefix: str, *, after: str = "", most: int = 1000):
+            if after:  # the second page
+                raise StoreRefusedError("A document is of another type.")
+            return super().list(prefix, after=after, most=most)
+
+    mirror = site.mirror()
+    mirror.load()
+    site.write(2, **{f"n{number:04d}": b"x" for number in range(PIECE + 1)})
+    site.write(9, a=b"a9: revoked")
+    mirror._open_kv = lambda: Torn(site.file)
+    mirror._let_go()
+    mirror._compare = True
+    for _ in range(3):
+        with pytest.raises(StoreRefusedError) as refused:
+            mirror._look()
+        mirror._failed(refused.value)
+        site.clock.passed += LIMIT / 2
+    mirror._let_go()
+    assert site.known()["a"] == b"a9: revoked"
+    assert mirror.age >= LIMIT
+    assert mirror.expired
 
 
 def test_calls_go_on_for_the_limit_of_age_and_no_longer(site):

@@ -35,7 +35,7 @@ def behind_proxy(make_gateway) -> GatewayUnderTest:
 
 
 def test_behind_a_proxy_the_last_entry_of_its_header_counts(behind_proxy):
-    key = behind_proxy.issue(networks=("192.0.2.0/24", "2001:db8::/32"))
+    key = behind_proxy.issue(networks=("192.0.2.0/24", "2001:db8::/32", "127.0.0.0/8"))
 
     def status(*entries: str) -> int:
         headers = [("authorization", f"Bearer {key.text}"), *(("x-forwarded-for", entry) for entry in entries)]
@@ -49,8 +49,8 @@ def test_behind_a_proxy_the_last_entry_of_its_header_counts(behind_proxy):
     assert status("192.0.2.7", "203.0.113.9") == 403
     assert status("2001:db8::5") == status("[2001:db8::5]:4711") == status("192.0.2.7:4711") == 200
     assert status("::ffff:192.0.2.7") == 200
-    assert status("2001:db9::5") == status("unknown") == status("") == 403
-    assert status() == 403  # the proxy itself
+    assert status("2001:db9::5") == status("unknown") == 403
+    assert status() == status("") == status("192.0.2.7,") == 403  # the proxy's own address, 127.0.0.1, is nobody's
 
 
 def test_a_change_of_networks_holds_from_the_next_call_on(gateway, key):
@@ -68,6 +68,17 @@ def test_a_key_of_a_suspended_project(gateway):
     assert (answer.status_code, answer.json()["error"]["code"]) == (402, Denied.PROJECT_SUSPENDED)
     assert answer.json()["error"]["message"] == message
     assert gateway.one_denial(key).reason is Denied.PROJECT_SUSPENDED
+
+
+def test_what_the_tenants_document_says_of_a_project_counts(gateway):
+    """Stopping a project writes one document; those of its keys, which may be many, follow."""
+    key = gateway.issue()
+    gateway.block_tenant(key.tenant, stopped={"p_test": "suspended"})
+    wait_for(lambda: key.chat().status_code == 402, "the stop", 1.0)
+    assert gateway.one_denial(key).reason is Denied.PROJECT_SUSPENDED
+    key.publish(block=Block(reason=Denied.PROJECT_SUSPENDED, message="still said by the key"))
+    gateway.block_tenant(key.tenant)
+    wait_for(lambda: key.chat().status_code == 200, "the resumption", 1.0)
 
 
 def test_a_keys_tier_and_tags_stand_in_its_events(gateway):

@@ -228,8 +228,16 @@ def impatient(make_gateway, provider):
 
 def test_a_chunk_that_is_none_ends_a_stream(impatient, provider):
     key = impatient.issue()
-    provider.streams(chunk("x" * 80), end=b"", garbage=b"no length\r\nat all\r\n")
-    assert "upstream_" in key.chat("z" * 400, stream=True).text
+    seen = threading.Event()
+    provider.streams(chunk("x" * 80), end=b"", garbage=b"no length\r\nat all\r\n", seen=seen)
+    body = {"model": "gpt-4o-mini", "stream": True, "messages": [{"role": "user", "content": "z" * 400}]}
+    headers = {"authorization": f"Bearer {key.text}"}
+    url = f"{impatient.url}/v1/chat/completions"
+    with httpx.stream("POST", url, json=body, headers=headers, timeout=20) as answer:
+        parts = answer.iter_text()
+        assert "x" * 80 in next(parts)
+        seen.set()
+        assert "upstream_" in "".join(parts)
     event = impatient.one_event(key)
     assert (event.status, event.units) == (Status.INTERRUPTED, {"requests": 1, "input": 100, "output": 20})
 

@@ -98,7 +98,8 @@ def test_a_restore_into_an_empty_namespace_equals_the_source(source, publisher, 
     assert source.documents() == before, "key, rev, digest, body and deletions"
     row = reconcile(source.store, by=JOB)
     assert (row.status, row.absent + row.different + row.foreign) == ("clean", 0)
-    assert publisher.once().published == 0
+    publisher.once()  # finds a store that is not the one it knows, and repeats what that holds
+    assert source.documents() == before
     event = AuditEvent.objects.get(kind="kv_namespace.restored")
     assert event.after["file"] == made.path.name
 

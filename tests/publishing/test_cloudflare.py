@@ -99,3 +99,32 @@ def test_a_pause_that_cloudflare_asks_for_is_kept_to_its_end(db, stores, store, 
     publisher.close()
     assert held(cloudflare) == wanted()
     assert key_document(key.hash) in wanted()
+
+
+def test_a_namespace_without_anything_to_publish_is_not_looked_at_each_second(db, stores, store, cloudflare, proxy):
+    """Its calls are those of all namespaces of the account."""
+    publisher = stores.publisher()
+    publisher.once()
+    looked = len(proxy.seen)
+    assert looked
+    for _ in range(20):
+        publisher.once()
+    assert len(proxy.seen) == looked
+    key = issue(make_tenant()).key
+    publisher.once()
+    publisher.close()
+    assert held(cloudflare) == wanted()
+    assert key_document(key.hash) in wanted()
+
+
+def test_a_namespace_that_was_empty_is_looked_at_again_before_it_is_taken(db, stores, store, cloudflare):
+    publisher = stores.publisher()
+    publisher.once()
+    kv = cloudflare.open("dev")
+    kv.add("meta:env", b'{"schema":1,"env":"prod"}')
+    kv.close()
+    make_tenant()
+    publisher.once()
+    publisher.close()
+    assert "belongs to prod" in PublisherLease.objects.get(namespace=leases.name_of(store)).error
+    assert held(cloudflare) == {}

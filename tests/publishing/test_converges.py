@@ -1,7 +1,8 @@
 """Whatever is edited, whoever crashes and however the store fails: in the end it says what SQL says.
 
 And on the way: no document ever goes back to an older rev, no revoked key ever works again, but by somebody who puts a
-store back to an earlier copy: then comparing brings it on.
+store back to an earlier copy: then comparing brings it on. Where SQL was put back to before a key was revoked, the key
+stays dead in every store that still knows, until somebody revokes it again.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ class Publishing(RuleBasedStateMachine):
         self.copies: dict[Store, dict[str, Entry]] = {}
         self.set_back: set[Store] = set()
         self.emptied: set[Store] = set()
+        self.sql: tuple[list[ApiKey], list[KvEntry]] | None = None
+        self.sql_forgot = False
         return multiple(*(issue(self.tenant, env=env).key for env in (*ENVIRONMENTS, *ENVIRONMENTS)))
 
     # -- people change things
@@ -215,6 +218,8 @@ class Publishing(RuleBasedStateMachine):
         store = self.stores.of(env)
         Place(store).empty()
         self.emptied.add(store)
+        if self.sql_forgot:  # then nobody knows any more
+            self.dead = {known for known in self.dead if known[0] != store}
         self.seen = {place: rev for place, rev in self.seen.items() if place[0] != store}
 
     @rule(env=st.sampled_from(ENVIRONMENTS))
@@ -246,9 +251,38 @@ class Publishing(RuleBasedStateMachine):
         publish_again(Topic.TENANT, self.tenant.id)
         self.set_back |= self._all_stores()
 
+    @rule()
+    def copy_sql(self) -> None:
+        with across_tenants("every key"):
+            self.sql = (list(ApiKey.objects.all()), list(KvEntry.objects.all()))
+
+    @precondition(lambda self: self.sql)
+    @rule()
+    def put_sql_back_to_that_copy(self) -> None:
+        """What was revoked since works again by SQL. Keys that were issued since stay, as if they came later."""
+        keys, entries = self.sql
+        KvEntry.objects.all().delete()
+        KvEntry.objects.bulk_create(entries)
+        with across_tenants("every key"):
+            ApiKey.objects.bulk_update(keys, ["status", "revoked_at", "rpm"])
+            living = ApiKey.objects.exclude(status=ApiKey.Status.REVOKED).count()
+            Project.objects.update(keys_living=living)
+            ids = list(ApiKey.objects.exclude(pk__in=[key.pk for key in keys]).values_list("id", flat=True))
+        Tenant.objects.update(keys_living=living)
+        for key_id in ids:
+            publish_again(Topic.KEY, key_id)
+        publish_again(Topic.TENANT, self.tenant.id)
+        self.set_back |= self._all_stores()
+        self.sql_forgot = True
+        self.dead = {(store, name) for store in self._all_stores() for name in self._dead_in(store)}
+
     @rule(env=st.sampled_from(ENVIRONMENTS))
     def compare(self, env: str) -> None:
         reconcile(self.stores.of(env), by=SOMEBODY)
+
+    def _dead_in(self, store: Store) -> list[str]:
+        held = self.stores.documents(store.env, "key:", store)
+        return [name for name, each in held.items() if each.body is None or decode_key(each.body).status == "revoked"]
 
     # -- what must hold
 
@@ -280,6 +314,7 @@ class Publishing(RuleBasedStateMachine):
             self.faults.before = self.faults.after = None
             self.faults.away = False
             self.clock.shift(timedelta(hours=2))
+            self._revoke_what_is_dead()
             self._publish(0)
             self._publish(1)
             self.no_document_goes_back_and_no_revoked_key_comes_back()
@@ -297,6 +332,16 @@ class Publishing(RuleBasedStateMachine):
             self.stores.close()
             self.clock_of.stop()
             self.folder.cleanup()
+
+    def _revoke_what_is_dead(self) -> None:
+        with across_tenants("every key"):
+            forgotten = [
+                key
+                for key in ApiKey.objects.exclude(status=ApiKey.Status.REVOKED)
+                if any(name == key_document(key.hash) for _, name in self.dead)
+            ]
+        for key in forgotten:
+            revoke_key(key=key, by=SOMEBODY)
 
     def _compare_until_clean(self, store: Store) -> None:
         for _ in range(4):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from django.core.management import call_command
 
@@ -127,6 +129,26 @@ class TestStores:
         page = in_stores(admin_client, key)
         assert "Not readable" in page
         assert "secret inside" not in page
+
+    def test_one_that_does_not_answer_holds_nobody_up(self, admin_client, stores, publisher, key, monkeypatch):
+        answered = threading.Event()
+
+        class Silent:
+            def __init__(self, kv) -> None:
+                self._kv = kv
+
+            def entry(self, name):
+                answered.wait(20)
+
+            def close(self) -> None:
+                self._kv.close()
+
+        stores.opening = Silent
+        monkeypatch.setattr("publishing.live.STORE_SECONDS", 0.2)
+        try:
+            assert "No answer within" in in_stores(admin_client, key)
+        finally:
+            answered.set()
 
 
 class TestWalls:

@@ -13,13 +13,18 @@ from changes.models import AuditEvent
 from changes.record import Publish, Topic, record
 from publishing.actions.reconcile import confirm_publish
 from publishing.actions.retry import retry_entry
+from publishing.desired import settle
 from publishing.errors import NotHeldError
 from publishing.guards import hold_of_prices, why_not_repaired
 from publishing.models import KvEntry
 from publishing.queries.held import held_entries
+from publishing.reconcile.run import reconcile
+from publishing.republish import start_republish
+from tenants.actions.keys import revoke_key
+from tests.publishing.changing import change_key
 from tests.publishing.places import Place
-from tests.tenants.making import SOMEBODY
-from wire.documents import PRICING_BLOB, PRICING_VERSION
+from tests.tenants.making import SOMEBODY, issue, make_tenant
+from wire.documents import PRICING_BLOB, PRICING_VERSION, decode_key, key_document
 from wire.prices import ModelPrices, PricingBlob, ProviderRules
 
 
@@ -238,3 +243,107 @@ def test_a_repair_that_looks_like_a_mistake_waits(numbers, why):
 )
 def test_a_usual_repair_does_not_wait(numbers):
     assert reasons(**numbers) == ""
+
+
+@pytest.fixture
+def key():
+    return issue(make_tenant()).key
+
+
+@pytest.fixture
+def revoked_in_the_store(place, publisher, key):
+    """The store says that the key is revoked, and SQL was set back to before that."""
+    publisher.once()
+    document = key_document(key.hash)
+    body = json.loads(place.documents()[document].body)
+    place.put(document, 3, json.dumps(body | {"rev": 3, "status": "revoked"}).encode())
+    return place
+
+
+def status_in(place: Place, key) -> str:
+    held = place.documents()[key_document(key.hash)]
+    return "deleted" if held.body is None else decode_key(held.body).status.value
+
+
+READABLE = pytest.mark.parametrize("place", ["embedded", "redis"], indirect=True)
+EVERYTHING_ANEW = {"republish": lambda key: start_republish(env="dev", by=SOMEBODY)}
+EDITS = {
+    f"{number} edits": lambda key, number=number: [change_key(key, rpm=rpm + 1) or settle() for rpm in range(number)]
+    for number in (1, 2, 3)
+}
+
+
+@READABLE
+@pytest.mark.parametrize("again", [*EVERYTHING_ANEW.values(), *EDITS.values()], ids=[*EVERYTHING_ANEW, *EDITS])
+def test_a_key_that_is_revoked_in_the_store_works_again_by_a_persons_word_only(
+    revoked_in_the_store, publisher, key, again
+):
+    place = revoked_in_the_store
+    again(key)
+    for _ in range(3):
+        publisher.once()
+        assert status_in(place, key) == "revoked"
+        retry_entry(entry=KvEntry.objects.get(key=key_document(key.hash)), by=SOMEBODY)
+    publisher.once()
+    (entry,) = held_entries("dev")
+    assert (entry.key, entry.parked) == (key_document(key.hash), True)
+    assert "The store says that this key is revoked, at rev 3, and it would work again" in entry.error
+    assert f"manage.py confirm_publish --env dev {entry.held}" in entry.error
+    confirm_publish(env="dev", code=entry.held, by=SOMEBODY)
+    publisher.once()
+    assert status_in(place, key) == "active"
+    entry.refresh_from_db()
+    assert (entry.held, entry.error, entry.parked, entry.published_rev) == ("", "", False, entry.rev)
+
+
+@READABLE
+def test_what_follows_on_a_held_key_is_held_too_and_a_revocation_passes(revoked_in_the_store, publisher, key):
+    place = revoked_in_the_store
+    for rpm in range(1, 7):  # past the store's rev
+        change_key(key, rpm=rpm)
+        publisher.once()
+        assert status_in(place, key) == "revoked"
+    (entry,) = held_entries("dev")
+    assert entry.rev > 3
+    revoke_key(key=key, by=SOMEBODY)
+    publisher.once()
+    assert held_entries("dev") == []
+    entry.refresh_from_db()
+    assert (entry.held, entry.published_rev) == ("", entry.rev)
+    assert place.documents()[entry.key].rev == entry.rev
+
+
+def test_a_deletion_that_the_store_remembers_is_as_deadly(stores, publisher, key):
+    place = Place(stores.of("dev"))
+    publisher.once()
+    place.put(key_document(key.hash), 3, None)
+    change_key(key, rpm=1)
+    publisher.once()
+    publisher.once()
+    assert status_in(place, key) == "deleted"
+    assert "this key is deleted, at rev 3" in held_entries("dev")[0].error
+
+
+def test_a_key_that_is_only_disabled_in_the_store_is_gone_past(stores, publisher, key):
+    place = Place(stores.of("dev"))
+    publisher.once()
+    document = key_document(key.hash)
+    body = json.loads(place.documents()[document].body)
+    place.put(document, 3, json.dumps(body | {"rev": 3, "status": "disabled"}).encode())
+    change_key(key, rpm=1)
+    publisher.once()
+    assert status_in(place, key) == "active"
+    assert held_entries("dev") == []
+
+
+def test_a_repair_that_a_person_confirmed_needs_no_second_word(stores, publisher, key):
+    place = Place(stores.of("dev"))
+    publisher.once()
+    document = key_document(key.hash)
+    body = json.loads(place.documents()[document].body)
+    place.put(document, 3, json.dumps(body | {"rev": 3, "status": "revoked"}).encode())
+    held = reconcile(place.store, by=SOMEBODY)
+    assert held.status == "held"
+    assert reconcile(place.store, by=SOMEBODY, confirm=held.confirmation).status == "repaired"
+    publisher.once()
+    assert status_in(place, key) == "active"

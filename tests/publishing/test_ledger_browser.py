@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from publishing.models import KvEntry, Reconciliation
 from publishing.republish import start_republish
 from publishing.tasks import compare_as_asked
-from tenants.actions.keys import revoke_key
+from tenants.actions.keys import disable_key, revoke_key
 from tenants.models import Tenant
 from tests.chromium import Window
 from tests.publishing.ledgers import eventful, park
@@ -104,6 +104,24 @@ def test_the_overview_follows_by_itself_and_keeps_what_was_opened(admin_window: 
     expect(page.get_by_text("It costs one write a document.").first).to_be_visible()
     expect(page.get_by_role("region", name="Table of writes by hour")).to_be_visible()
     expect(page.get_by_text("not reachable").first).to_be_visible()
+    assert admin_window.complaints == []
+
+
+def test_the_pages_of_a_key_and_a_tenant_say_what_the_gateway_knows(admin_window: Window, tenant, stores, publisher):
+    key = issue(tenant, name="bot").key
+    publisher.once()
+    page = admin_window.page
+    page.goto(f"/tenants/{tenant.id}")
+    expect(page.get_by_text("The gateway knows rev 1")).to_have_count(2)
+    page.goto(f"/keys/{key.id}")
+    expect(page.get_by_text("The gateway knows rev 1, published")).to_be_visible()
+    disable_key(key=key, by=SOMEBODY)
+    page.reload()
+    expect(page.get_by_text("The gateway still knows rev 1.")).to_be_visible()
+    publisher.once()
+    expect(page.get_by_text("The gateway knows rev 2, published")).to_be_visible()
+    page.get_by_role("link", name="What the gateway knows").click()
+    expect(page.get_by_text("Desired state, rev 2")).to_be_visible()
     assert admin_window.complaints == []
 
 

@@ -72,3 +72,29 @@ def test_once_the_configuration_is_right_publishing_goes_on_at_once(stores, publ
     publisher.once()
     assert lag_of("dev").error == ""
     assert not KvEntry.objects.filter(published_rev=0).exists()
+
+
+def test_a_connection_that_cannot_even_be_closed_is_got_rid_of(stores, publisher):
+    """As of a client that fails in a way nobody thought of: the publisher opens another one."""
+    opened = []
+
+    class Stuck:
+        def __init__(self, kv) -> None:
+            self._kv = kv
+            opened.append(kv)
+
+        def close(self) -> None:
+            self._kv.close()
+            raise RuntimeError("it is closed already")
+
+        def __getattr__(self, name):
+            return getattr(self._kv, name)
+
+    stores.opening = Stuck
+    issue(make_tenant())
+    publisher.once()
+    before = len(opened)
+    publisher.close()
+    issue(make_tenant("Another"))
+    assert publisher.once().published
+    assert len(opened) > before

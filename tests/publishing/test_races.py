@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.conf import settings
 from django.db import close_old_connections, connection, transaction
+from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.models import F
 from django.utils import timezone
 
@@ -200,6 +202,54 @@ def test_a_change_that_is_rolled_back_wakes_nobody(stores):
     waker.wait(0.5, stop)
     assert time.monotonic() - started >= 0.5
     waker.close()
+
+
+def test_a_publisher_outlives_a_database_that_is_away_for_a_while(stores, monkeypatch):
+    """Its connections are cut, and for some looks nobody answers at the address."""
+    away, asked, found = threading.Event(), [], DatabaseWrapper.get_connection_params
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and never listens
+
+        def parameters(self: DatabaseWrapper) -> dict[str, object]:
+            if not away.is_set():
+                return found(self)
+            asked.append(threading.current_thread().name)
+            return found(self) | {"host": "127.0.0.1", "port": closed.getsockname()[1]}
+
+        monkeypatch.setattr(DatabaseWrapper, "get_connection_params", parameters)
+        key = issue(make_tenant()).key
+        publisher, stop = stores.publisher(), threading.Event()
+        running = threading.Thread(target=on_its_own_connection, args=(lambda: publisher.run(stop),), name="publisher")
+        running.start()
+        try:
+            within(20, lambda: key_document(key.hash) in stores.documents("dev"))
+            away.set()
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            within(30, lambda: asked.count("publisher") >= 3 and len(set(asked)) >= 3)
+            assert running.is_alive()
+            away.clear()
+            revoke_key(key=key, by=SOMEBODY)
+            within(20, lambda: status_in(stores, key) is KeyStatus.REVOKED)
+        finally:
+            away.clear()
+            stop.set()
+            running.join(20)
+    assert not running.is_alive()
+
+
+def status_in(stores, key: ApiKey) -> KeyStatus:
+    return decode_key(stores.documents("dev")[key_document(key.hash)].body).status
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
 
 
 def test_being_told_to_stop_ends_the_wait(stores):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import pytest
 import time_machine
+from django.core.management import call_command
 
 from changes.models import AuditEvent, OutboxRow
 from publishing.models import Comparison, KvEntry, Reconciliation
@@ -185,6 +187,16 @@ class TestComparisons:
         page = text(admin_client.get("/publishing/comparisons"))
         assert "Comparing …" not in page
         assert "Asha" in page
+
+    def test_one_by_command_is_told_from_one_on_schedule(self, admin_client, stores, publisher):
+        issue(admin_client.tenant)
+        publisher.once()
+        stores.reader("dev").write([Write(f"key:{'0' * 64}", 1, b"{}")])
+        call_command("reconcile", "--env", "dev", "--dry-run", stdout=StringIO())
+        page = text(admin_client.get("/publishing/comparisons"))
+        assert "Differs, dry run" in page
+        assert "By command" in page
+        assert "On schedule" not in page
 
     def test_a_store_that_is_none_is_not_found(self, admin_client):
         answer = admin_client.post("/publishing/comparisons/ask", {"env": "dev", "store": "elsewhere"})

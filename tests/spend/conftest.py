@@ -14,8 +14,9 @@ from spend.ingest import store_usage
 from spend.rollup import recount
 from tenants.models import Tenant
 from wire.config import Config
+from wire.env import Env
 from wire.events import DenialEvent, UsageEvent, encode
-from wire.kv.stores import Kind, Store
+from wire.kv.stores import stores_of
 from wire.queues.base import DENIALS, USAGE, Limits, Queue
 
 
@@ -62,11 +63,9 @@ class Queues:
 def queues(db: None, settings, tmp_path: Path) -> Iterator[Queues]:
     """Empty queues and KV of both environments. What is claimed and not acknowledged comes again at once."""
     limits = Limits(batch=1000, retries=5, visibility_seconds=0)
-    stores = {
-        env: (Store(Kind.EMBEDDED, env, "embedded", str(tmp_path / env / "kv.sqlite3")),)
-        for env in settings.SPENDOPS.environments
-    }
-    settings.SPENDOPS = dataclasses.replace(settings.SPENDOPS, data=tmp_path, limits=limits, stores=stores)
+    known = settings.SPENDOPS
+    stores = stores_of(Env({}), known.environments, data=tmp_path, production=False)
+    settings.SPENDOPS = dataclasses.replace(known, data=tmp_path, stores=stores, limits=limits)
     with closing(Queues(settings.SPENDOPS)) as found:
         yield found
 

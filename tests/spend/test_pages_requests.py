@@ -9,10 +9,13 @@ from datetime import timedelta
 
 import pytest
 
+from bench.parts._keys import add_keys
 from changes.actor import Actor
 from pricing.actions.sync import sync_prices
 from pricing.sources.genai_prices import GenaiPrices
 from spend.views.requests import A_PAGE
+from tenants.models import ApiKey
+from tenants.scope import tenant_scope
 from tests.spend.customer import Customer
 from wire.events import Denied, Status
 
@@ -190,3 +193,29 @@ def test_every_page_needs_a_passkey(client, db):
     for address in ("/spend", "/spend/data", "/requests", "/requests/rows", "/denials", "/unpriced"):
         assert client.get(address, headers={"accept": "text/html"}).status_code == 302
         assert client.get(address, headers={"accept": "text/html", "hx-request": "true"}).status_code in (302, 401)
+
+
+# -- one key of many -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", ["/requests", "/denials"])
+def test_a_key_is_found_by_its_id_or_name_and_only_some_are_offered(admin_client, customer, page):
+    project = customer.new_project("Many")
+    batch = customer.new_key("Batch", project)
+    add_keys(admin_client.tenant, project, 300, env="dev", publish=False)
+    with tenant_scope(admin_client.tenant.id):
+        ApiKey.objects.filter(pk=batch.id).update(last_used_at=customer.now)
+    twins = [customer.new_key("twin", project), customer.new_key("twin", project)]
+    event = customer.call(key=batch.id, project=batch.project_id)
+    customer.call()
+    for asked in (batch.id, "Batch", "batch"):
+        answer = admin_client.get(page, {"period": "7d", "key": asked})
+        assert "API key Batch" in text_of(answer) or "api key Batch" in text_of(answer)
+        assert page == "/denials" or listed(answer) == [event.event_id]
+    assert re.findall(r'<option value="([^"]+)">Batch</option>', answer.content.decode()) == [batch.id]
+    assert answer.content.decode().count("<option") < 200
+    for asked, said in (("nobody", "There is no key 'nobody'"), ("twin", "Several keys are called 'twin'")):
+        answer = admin_client.get(page, {"period": "7d", "key": asked})
+        assert said in text_of(answer)
+        assert listed(answer) == []
+    assert "There is no key" not in text_of(admin_client.get(page, {"key": twins[0].id}))

@@ -490,8 +490,8 @@ def test_the_description_says_all(program):
                 assert "X-Request-Id" in answer["headers"], where
                 if status >= "400":
                     assert list(answer["content"]) == ["application/problem+json"], where
-            created = "201" in each["responses"]
-            assert created == any(parameter["name"] == "Idempotency-Key" for parameter in each["parameters"]), where
+            if "201" in each["responses"]:
+                assert any(parameter["name"] == "Idempotency-Key" for parameter in each["parameters"]), where
 
 
 def test_keys_through_the_api(program, tenant):

@@ -69,7 +69,9 @@ def test_a_key_is_issued_copied_and_revoked(admin_window):
 def test_projects_and_settings_are_sound(admin_window):
     window, page = admin_window, admin_window.page
     page.goto("/projects")
-    page.get_by_role("link", name="Rename Default").click()
+    page.get_by_role("link", name="Default", exact=True).click()
+    sound(window)
+    page.get_by_role("link", name="Change").click()
     sound(window)
     page.get_by_label("Name").fill("Support")
     page.get_by_role("button", name="Save").click()

@@ -13,6 +13,8 @@ from django.apps import apps
 from django.conf import settings
 
 from access.models import Bucket, Ceremony, Confirmation, Session
+from publishing.models import KvEntry
+from publishing.republish import start_republish
 from spendops.api import api
 from tenants.actions.keys import disable_key
 from tenants.forms.leaks import sealed
@@ -31,6 +33,7 @@ pytestmark = pytest.mark.django_db
 
 LATER = settings.STEP_UP_SECONDS + 1
 SOON = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+HELD = "0123456789abcdef01234567"  # the code of what a guard holds
 BUDGET = {"name": "First", "amount": "9", "enforcement": "hard", "thresholds": "80, 100", "version": "1"}
 
 # What is posted, so that with a confirmation something would change.
@@ -96,6 +99,11 @@ PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "budgets:archive": lambda ids: {},
     "publishing:retry_entry": lambda ids: {},
     "publishing:retry_object": lambda ids: {},
+    "publishing:retry_parked": lambda ids: {},
+    "publishing:confirm_entry": lambda ids: {"code": HELD},
+    "publishing:confirm_repair": lambda ids: {},
+    "publishing:republish": lambda ids: {},
+    "publishing:republish_stop": lambda ids: {},
     "access:recovery_codes": lambda ids: {},
     "access:remove": lambda ids: {},
     "access:disable": lambda ids: {},
@@ -163,6 +171,16 @@ BEFORE: dict[str, Callable[[Company], Any]] = {
     "project_ resume": lambda company: to_status(project_of(company.tenant), "suspended"),
     "/keys/{key_id} /enable": lambda company: disable_key(key=key_of(company), by=SOMEBODY),
     "project_ bring-back": lambda company: to_status(project_of(company.tenant), "archived"),
+    "retry_parked": lambda company: KvEntry.objects.filter(pk=company.ids["entry_id"]).update(parked=True),
+    "confirm_entry": lambda company: KvEntry.objects.filter(pk=company.ids["entry_id"]).update(parked=True, held=HELD),
+    "republish_stop": lambda company: start_republish(env=company.ids["env"], by=SOMEBODY),
+}
+OF_PLATFORM = {
+    "publishing:retry_object",
+    "publishing:confirm_entry",
+    "publishing:confirm_repair",
+    "publishing:republish",
+    "publishing:republish_stop",
 }
 
 
@@ -181,7 +199,7 @@ def prepare(company: Company, what: str) -> None:
 def of_platform(what: str) -> bool:
     """Whether a page or an operation is for platform admins only."""
     of_prices = ("describe", "hand", "new_price", "override", "sync")
-    return what == "publishing:retry_object" or what.startswith(
+    return what in OF_PLATFORM or what.startswith(
         ("tenants:tenant", *(f"pricing:{each}" for each in of_prices), "/tenants", "/prices", "/overrides")
     )
 

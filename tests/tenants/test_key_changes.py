@@ -194,7 +194,7 @@ def test_of_two_changes_at_once_the_second_is_told_who_changed_what():
     by = replace(SOMEBODY, id=asha.pk)
     change_key(key=key, settings=first, version=1, by=by)
     disable_key(key=key, by=by)
-    with pytest.raises(StaleError, match=r"was changed by tenant_admin \(requests a minute, status\) after you opened it"):
+    with pytest.raises(StaleError, match=r"was changed by tenant_admin \(requests a minute, status\) after"):
         change_key(key=key, settings=replace(settings_of(key), rpm=90), version=1, by=SOMEBODY)
     assert stored(key).rpm == 60
 
@@ -269,14 +269,50 @@ def test_two_admins_edit_a_key_at_once_and_nothing_is_lost(admin_client):
     form = answer.context["form"]
     assert (form["name"].value(), form["allowed_models"].value()) == ("my bot", "gpt-4o*\nclaude-*")
     assert "(requests a minute, works until) after you opened it" in form.non_field_errors()[0]
-    assert form.errors["rpm"] == ["It says now: 60."]
-    assert form.errors["expires_on"] == ["It says now: 2031-05-06."]
+    assert set(form.errors) == {"__all__"}  # each changed something else
+    assert (form["rpm"].value(), form["expires_on"].value()) == ("60", "2031-05-06")
+    page = answer.content.decode()
+    assert page.count(f"{SOMEBODY.id} changed this meanwhile. It said: nothing.") == 2
     assert form.advanced_open
     assert stored(key).name == "bot"
-    again = {name: form[name].value() or "" for name in form.fields} | {"rpm": "60", "expires_on": "2031-05-06"}
+    again = {name: form[name].value() or "" for name in form.fields}
     assert admin_client.post(f"/keys/{key.pk}/edit", again).status_code == 302
     after = stored(key)
     assert (after.name, after.rpm, after.expires_at) == ("my bot", 60, datetime(2031, 5, 6, 9, tzinfo=UTC))
+    assert after.allowed_models == ["gpt-4o*", "claude-*"]
+
+
+def test_only_what_two_admins_both_changed_is_asked_about(admin_client):
+    key = issue(admin_client.tenant, "bot", allowed_models=["gpt-4o"], rpm=10, tags={"team": "search"}).key
+    admin_client.step_up()
+    mine = form_of(admin_client, key, rpm="20", tpm="500", tags="team=search\nstage=beta")
+    changed(key, rpm=30, tpm=500, allowed_models=["gpt-4o", "o3"], tier="bulk")
+    answer = admin_client.post(f"/keys/{key.pk}/edit", mine)
+    form = answer.context["form"]
+    assert form.errors["rpm"] == ["It says now: 30."]
+    assert set(form.errors) == {"__all__", "rpm"}  # both set the same tokens a minute
+    assert (form["rpm"].value(), form["allowed_models"].value(), form["tier"].value()) == ("20", "gpt-4o\no3", "bulk")
+    assert "It said: As the caller asks." in answer.content.decode()
+    again = {name: form[name].value() or "" for name in form.fields}
+    changed(key, networks=["192.0.2.0/24"])  # and a third change before it is sent again
+    form = admin_client.post(f"/keys/{key.pk}/edit", again).context["form"]
+    assert set(form.errors) == {"__all__"}
+    again = {name: form[name].value() or "" for name in form.fields}
+    assert admin_client.post(f"/keys/{key.pk}/edit", again).status_code == 302
+    after = stored(key)
+    assert (after.rpm, after.tpm, after.tier, after.networks) == (20, 500, "bulk", ["192.0.2.0/24"])
+    assert (after.allowed_models, after.tags) == (["gpt-4o", "o3"], {"team": "search", "stage": "beta"})
+
+
+@pytest.mark.parametrize("opened", ["", "made up"])
+def test_of_a_form_that_does_not_tell_what_it_showed_nothing_is_taken_for_unchanged(admin_client, opened):
+    key = issue(admin_client.tenant, "bot").key
+    admin_client.step_up()
+    mine = form_of(admin_client, key, name="my bot", opened=opened)
+    changed(key, rpm=60)
+    form = admin_client.post(f"/keys/{key.pk}/edit", mine).context["form"]
+    assert form.errors["rpm"] == ["It says now: 60."]
+    assert (form["name"].value(), form["rpm"].value()) == ("my bot", "")
 
 
 @pytest.mark.parametrize(
@@ -355,3 +391,36 @@ def test_developers_see_their_own_key_and_may_change_nothing_of_it(db):
         for ask in (developer.get, developer.post):
             assert ask(f"/keys/{key_id}/{part}").status_code == 403
     assert "data-choose" not in developer.get("/keys").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("address", "page"),
+    [
+        ("/projects/{project}/suspend", "/projects/{project}"),
+        ("/projects/{project}/resume", "/projects/{project}"),
+        ("/projects/{project}/archive", "/projects/{project}"),
+        ("/projects/{project}/bring-back", "/projects/{project}"),
+        ("/tenants/{tenant}/suspend", "/tenants/{tenant}"),
+        ("/tenants/{tenant}/resume", "/tenants/{tenant}"),
+        ("/tenants/{tenant}/archive", "/tenants/{tenant}"),
+        ("/tenants/{tenant}/bring-back", "/tenants/{tenant}"),
+        ("/tenants/{tenant}/switch", "/"),
+        ("/keys/leaks/revoke", "/keys/leaks"),
+        ("/members/u_nobody/remove", "/members"),
+        ("/tokens/t_nobody/revoke", "/tokens"),
+        ("/audit/export", "/audit"),
+        ("/publishing/republish/dev", "/publishing"),
+        ("/publishing/republish/dev/stop", "/publishing"),
+        ("/publishing/entries/1/retry", "/publishing/trouble"),
+        ("/publishing/entries/1/confirm", "/publishing/trouble"),
+        ("/publishing/entries/retry-parked", "/publishing/trouble"),
+        ("/publishing/objects/1/retry", "/publishing/trouble"),
+        ("/publishing/comparisons/ask", "/publishing/comparisons"),
+        ("/publishing/comparisons/1/confirm", "/publishing/trouble"),
+    ],
+)
+def test_every_address_that_only_takes_forms_leads_to_a_page(admin_client, our_key, address, page):
+    ids = {"tenant": admin_client.tenant.id, "project": our_key.key.project_id}
+    answer = admin_client.get(address.format(**ids))
+    assert (answer.status_code, answer.url) == (302, page.format(**ids))
+    assert admin_client.put(address.format(**ids)).status_code == 405

@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from io import StringIO
+from typing import Any
 
 import pytest
 import time_machine
@@ -19,11 +20,18 @@ from tenants.actions.keys import disable_key, revoke_key
 from tenants.actions.projects import create_project
 from tenants.models import ApiKey
 from tenants.scope import tenant_scope
-from tests.tenants.making import SOMEBODY, issue, project_of
+from tests.tenants.making import SOMEBODY, issue, project_of, to_status
 from wire.keys import PATTERN, parse_key
 
 DAY = timedelta(days=1)
 FORM = {"name": "Billing bot", "env": "dev", "expires_on": "", "allowed_models": "", "denied_models": ""}
+
+
+def values_of(answer) -> dict[str, Any]:
+    """What sending the form of a page again would send."""
+    form = answer.context["form"]
+    values = {name: form[name].value() for name in form.fields}
+    return {name: "" if value is None else value for name, value in values.items()}
 
 
 def text(answer) -> str:
@@ -69,8 +77,6 @@ def test_the_list_shows_what_tells_keys_apart(admin_client, our_key, their_key):
         ("?env=prod", {"search"}),
         ("?status=revoked", {"old"}),
         ("?status=active&env=dev", {"checkout"}),
-        ("?status=nonsense", {"checkout", "search", "old"}),
-        ("?project=p_nothing", {"checkout", "search", "old"}),
     ],
 )
 def test_the_list_is_narrowed_by_its_address(admin_client, query, found):
@@ -81,6 +87,63 @@ def test_the_list_is_narrowed_by_its_address(admin_client, query, found):
     assert {key.name for key in answer.context["page"]} == found
     if not found:
         assert "No key matches" in text(answer)
+
+
+@pytest.mark.parametrize("query", ["project=zzz", "status=nonsense", "env=moon", "owner=u_nobody", "tier=gold&q=a"])
+def test_a_filter_that_is_not_known_chooses_nothing(admin_client, query):
+    key = issue(admin_client.tenant, "a").key
+    page = admin_client.get(f"/keys?{query}")
+    assert page.context["page"] == []
+    assert "is not one of the available choices" in text(page)
+    assert "No keys are shown" in text(page)
+    for action in ("revoke", "disable"):
+        answer = admin_client.get(f"/keys/batch?action={action}&all=1&{query}", follow=True)
+        assert answer.redirect_chain == [("/keys", 302)]
+        assert "no key was chosen" in text(answer)
+    assert stored(admin_client, key).status == "active"
+
+
+def test_a_search_says_that_there_is_more(admin_client, monkeypatch):
+    monkeypatch.setattr("tenants.views.keys.PER_PAGE", 2)
+    for number in range(5):
+        issue(admin_client.tenant, f"bot {number}")
+    page = admin_client.get("/keys?q=bot")
+    assert page.context["shown"] == "2 shown, and more"
+    page = admin_client.get(f"/keys{page.context['next_url']}")
+    page = admin_client.get(f"/keys{page.context['next_url']}")
+    assert page.context["shown"] == "The last 1 key"
+    assert admin_client.get("/keys?env=dev").context["shown"] == "2 of 5 keys"
+
+
+@pytest.mark.parametrize("status", ["suspended", "archived"])
+def test_a_key_of_a_stopped_project_is_not_shown_as_active(admin_client, our_key, status):
+    project = our_key.key.project
+    to_status(project, status)
+    page = admin_client.get(f"/keys/{our_key.key.pk}")
+    assert f"Project {status}" in text(page)
+    assert re.search(
+        f"The gateway refuses this key: its project {project.name} is {status} ?. Reason: Tried.", text(page)
+    )
+    assert f'href="/projects/{project.id}"' in page.content.decode()
+    assert "status-ok" not in page.content.decode()
+    assert f"Project {status} dev" in text(admin_client.get("/keys"))
+    revoke_key(key=our_key.key, by=SOMEBODY)
+    assert f"Project {status}" not in text(admin_client.get(f"/keys/{our_key.key.pk}"))
+
+
+def test_last_use_is_told_to_the_minute_and_never_before_the_issue(admin_client, our_key):
+    made = datetime(2026, 11, 21, 10, 15, 42, tzinfo=UTC)
+    with tenant_scope(admin_client.tenant.id):
+        ApiKey.objects.filter(pk=our_key.key.pk).update(created_at=made, last_used_at=made.replace(second=0))
+    for page in (f"/keys/{our_key.key.pk}", "/keys"):
+        used = re.search(
+            r"<time datetime=.2026-11-21T10:15:42Z. [^>]*>([^<]*)<", admin_client.get(page).content.decode()
+        )
+        assert used
+        assert re.fullmatch(r"21 Nov \d\d:[14]5 \S+", used[1])
+    with tenant_scope(admin_client.tenant.id):
+        ApiKey.objects.filter(pk=our_key.key.pk).update(last_used_at=datetime(2026, 11, 21, 10, 20, tzinfo=UTC))
+    assert 'datetime="2026-11-21T10:20:00Z"' in admin_client.get("/keys").content.decode()
 
 
 def test_keys_are_found_by_project_by_id_and_by_their_last_four(admin_client, our_key):

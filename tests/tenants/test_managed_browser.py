@@ -33,6 +33,7 @@ def surprises(window: Window) -> list[str]:
 
 def looked_at(window: Window, name: str) -> None:
     """The page is sound, and its pictures are left where somebody asked for them."""
+    window.page.wait_for_load_state()
     sound(window)
     folder = os.environ.get("SPENDOPS_TEST_SCREENSHOTS")
     for theme in ("light", "dark") if folder else ():

@@ -8,7 +8,7 @@ from tenants.actions.projects import change_project, create_project
 from tenants.models import Project
 from tenants.scope import tenant_scope
 from tests.tenants.making import SOMEBODY, issue, project_of, to_status
-from tests.tenants.test_key_pages import text
+from tests.tenants.test_key_pages import text, values_of
 
 
 def stored(project: Project) -> Project:
@@ -53,15 +53,21 @@ def test_a_project_has_tags_and_a_quota(admin_client):
 
 def test_a_project_is_edited_and_of_two_the_second_is_told(admin_client, support):
     address = f"/projects/{support.id}/edit"
+    opened = values_of(admin_client.get(address))
     change_project(project=support, keys_most=9, by=SOMEBODY)
-    wanted = {"name": "Help desk", "keys_most": "", "tags": "team=care", "version": str(support.version)}
+    wanted = opened | {"name": "Help desk", "tags": "team=care"}
     answer = admin_client.post(address, wanted)
     assert answer.status_code == 422
-    assert "It says now: 9." in text(answer)
-    version = answer.context["form"]["version"].value()
-    admin_client.post(address, wanted | {"version": version})
+    assert "changed this meanwhile. It said: nothing." in text(answer)
+    assert "It says now" not in text(answer)
+    admin_client.post(address, values_of(answer))
     found = stored(support)
-    assert (found.name, found.keys_most, found.tags) == ("Help desk", None, {"team": "care"})
+    assert (found.name, found.keys_most, found.tags) == ("Help desk", 9, {"team": "care"})
+    change_project(project=support, name="Care", by=SOMEBODY)
+    answer = admin_client.post(address, values_of(answer) | {"name": "Service"})
+    assert "It says now: Care." in text(answer)  # both changed it
+    admin_client.post(address, values_of(answer))
+    assert stored(support).name == "Service"
 
 
 def test_a_project_is_suspended_resumed_archived_and_brought_back(admin_client, support):

@@ -47,6 +47,10 @@ DOCUMENTS = {
 EVENTS = {"usage": events.decode_usage, "denial": events.decode_denial}
 
 
+def default_of(field: msgspec.structs.FieldInfo) -> Any:
+    return field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+
+
 def check_reading(decode: Any, encode: Any, given: Any, means: Any) -> None:
     raw = msgspec.json.encode(given)
     if means is None:
@@ -57,9 +61,9 @@ def check_reading(decode: Any, encode: Any, given: Any, means: Any) -> None:
     whole = everything(read)
     # Fields that are younger than a case are not named in it, and hold their default there.
     younger = {
-        field.name: everything(field.default)
+        field.name: everything(default_of(field))
         for field in msgspec.structs.fields(read)
-        if field.name not in means and field.default is not msgspec.NODEFAULT
+        if field.name not in means and not field.required
     }
     assert whole == means | younger
     assert decode(encode(read)) == read

@@ -66,6 +66,17 @@ class Changes(NamedTuple):
     epoch: str = ""
 
 
+class Standing(NamedTuple):
+    """How far a store has come: its epoch, and the mark of its newest change. Compared as `Changes` are."""
+
+    epoch: str
+    mark: int
+
+    def lost_since(self, known: Standing) -> bool:
+        """Whether something that was in the store may be gone since it stood as is known."""
+        return self.epoch != known.epoch or self.mark < known.mark
+
+
 class StoreUnavailableError(Exception):
     """The store did not answer, or asked to be left alone: whether it took a write is not known. It concerns the whole
     namespace. `retry_after` is in seconds, 0 when the store named no time.
@@ -123,6 +134,9 @@ class ReadableKV(KV, Protocol):
 
     def changes(self, mark: int) -> Changes:
         """What changed since a mark; from mark 0, everything. Cheap when nothing did."""
+
+    def standing(self) -> Standing:
+        """How far the store has come, without asking what changed."""
 
     def listen(self, wake: Callable[[], None]) -> bool:
         """Call `wake`, from any thread, at each change from here on until `close()`.

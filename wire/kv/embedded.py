@@ -14,6 +14,7 @@ from wire.kv.base import (
     Entry,
     Outcome,
     Page,
+    Standing,
     StoreRefusedError,
     StoreUnavailableError,
     Write,
@@ -160,6 +161,10 @@ class EmbeddedKV:
             raise problem_of(error, self._path) from error
         except (UnicodeEncodeError, OverflowError) as error:
             raise DocumentRefusedError(f"The embedded store cannot hold that: {error}.") from error
+
+    def standing(self) -> Standing:
+        with self._used():
+            return Standing(self._epoch, self._db.execute(_LAST_SEQ).fetchone()[0])
 
     def listen(self, wake: Callable[[], None]) -> bool:
         return False  # looking at the file's version takes microseconds

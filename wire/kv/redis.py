@@ -27,6 +27,7 @@ from wire.kv.base import (
     Entry,
     Outcome,
     Page,
+    Standing,
     StoreRefusedError,
     StoreUnavailableError,
     Write,
@@ -116,8 +117,7 @@ class RedisKV:
     def changes(self, mark: int) -> Changes:
         """What changed since a mark. `epoch` is "" while nothing was ever written, or since everything was deleted."""
         with translated():
-            raw: Any = self._redis.mget([self._before + "seq", self._before + "epoch"])
-            seq, epoch = int(raw[0] or 0), (raw[1] or b"").decode()
+            epoch, seq = self.standing()
             keys = []
             last = mark
             while last < seq:
@@ -128,6 +128,11 @@ class RedisKV:
                 keys += [key.decode() for key, _ in page]
                 last = int(page[-1][1]) if len(page) == NAMES_MOST else max(seq, last, *(int(n) for _, n in page))
         return Changes(list(dict.fromkeys(keys)), last if seq >= mark else seq, epoch)
+
+    def standing(self) -> Standing:
+        with translated():
+            raw: Any = self._redis.mget([self._before + "seq", self._before + "epoch"])
+        return Standing((raw[1] or b"").decode(), int(raw[0] or 0))
 
     def listen(self, wake: Callable[[], None]) -> bool:
         """Raises StoreUnavailableError or StoreRefusedError when it cannot be listened now."""

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from changes.actor import Actor
 from publishing.errors import ReconcileBusyError
 from publishing.management.stores import add_store_arguments, chosen_stores
-from publishing.models import Reconciliation
+from publishing.models import RECONCILE_COMMAND, Reconciliation
 from publishing.reconcile.run import reconcile
 from publishing.reconcile.words import sentence_of
 
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         for store in stores:
             try:
                 row = reconcile(
-                    store, by=Actor.system("manage.reconcile"), dry=options["dry_run"], confirm=options["confirm"]
+                    store, by=Actor.system(RECONCILE_COMMAND), dry=options["dry_run"], confirm=options["confirm"]
                 )
             except ReconcileBusyError as error:
                 raise CommandError(str(error)) from error
