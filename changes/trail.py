@@ -12,6 +12,7 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from changes.models import AuditEvent
+from wire.display import moment_to_the_minute
 
 NOBODY = "Nobody"
 _GAP = "–"
@@ -50,13 +51,19 @@ class Part(NamedTuple):
 _nouns: dict[str, Noun] = {}
 _sentences: dict[str, str] = {}
 _labels: dict[str, str] = {}
+_words_of_zero: dict[str, str] = {}
 
 
 def register(
-    *, nouns: Mapping[str, Noun], sentences: Mapping[str, str], labels: Mapping[str, str] | None = None
+    *,
+    nouns: Mapping[str, Noun],
+    sentences: Mapping[str, str],
+    labels: Mapping[str, str] | None = None,
+    words_of_zero: Mapping[str, str] | None = None,
 ) -> None:
     """Add an app's nouns (by target kind), sentences (by event kind) and names of fields that need other words.
 
+    `words_of_zero` says what 0 means in a field, where it is more than a number.
     A sentence may hold {actor}, {target}, {after[name]} and {before[name]}. Raises ValueError for a kind that is taken.
     """
     for taken in (nouns.keys() & _nouns.keys(), sentences.keys() & _sentences.keys()):
@@ -65,6 +72,7 @@ def register(
     _nouns.update(nouns)
     _sentences.update(sentences)
     _labels.update(labels or {})
+    _words_of_zero.update(words_of_zero or {})
 
 
 def known_kinds() -> list[str]:
@@ -96,7 +104,9 @@ def find_targets(text: str) -> set[str]:
 class Naming:
     """The names for a number of events, asked for once for each kind of thing."""
 
-    def __init__(self, events: Iterable[AuditEvent]) -> None:
+    def __init__(self, events: Iterable[AuditEvent], *, zone: str = "UTC") -> None:
+        """Moments are told in `zone`."""
+        self._zone = zone
         wanted: dict[str, set[str]] = {}
         for event in events:
             for kind, found in self._mentioned(event):
@@ -139,13 +149,15 @@ class Naming:
         if isinstance(value, bool):
             return "yes" if value else "no"
         if name.endswith(("_at", "_before")) and isinstance(value, str):
-            return _moment(value)
+            return _moment(value, self._zone)
         if name == "role":
             return role_label(str(value))
         noun = _noun_of_field(name)
         if noun and isinstance(value, str):
             called = self.of(noun, value)
             return called if called == value else f"{called} ({value})"
+        if isinstance(value, int):
+            return _words_of_zero.get(name, "0") if value == 0 else f"{value:,}"
         if isinstance(value, list):
             return ", ".join(self.value(name, each) for each in value)
         if isinstance(value, dict):
@@ -174,10 +186,13 @@ class Naming:
         return self.value(inner, values.get(inner))
 
 
-def _moment(text: str) -> str:
-    """A recorded moment to the minute, in UTC; what is none stays as it is."""
+def _moment(text: str, zone: str) -> str:
+    """A recorded moment to the minute; what is none stays as it is."""
     try:
-        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        at = datetime.fromisoformat(text)
+        if zone != "UTC":
+            return moment_to_the_minute(at, zone, year=True)
+        return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     except ValueError:
         return text
 

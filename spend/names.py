@@ -62,9 +62,9 @@ class Keys:
         found = list(self._keys.filter(Q(id=text) | Q(name__iexact=text)).values_list("id", "name")[:2])
         exact = [each for each in found if each[0] == text] or found
         if not exact:
-            raise LookupError(f"There is no key {text[:60]!r}: write its whole name, or its id.")
+            raise LookupError("There is no such key: write its whole name, or its id.")
         if len(exact) > 1:
-            raise LookupError(f"Several keys are called {text[:60]!r}: write the id of the one that you mean.")
+            raise LookupError("Several keys are called so: write the id of the one that you mean.")
         return exact[0]
 
 

@@ -40,7 +40,17 @@ LISTS = ("allowed_models", "denied_models", "allowed_providers", "denied_provide
 LIMITS = ("rpm", "tpm", "concurrency")
 
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
+_NO_CSV = "It cannot be read as CSV: look at its quotes."
 _OF_NOTHING = sha256(b"").hexdigest()
+
+
+class Unreadable(NamedTuple):
+    """A line that has no columns to look at, and why."""
+
+    message: str
+
+
+Row = Mapping[str, Any] | Unreadable
 
 
 class ListedKey(NamedTuple):
@@ -61,7 +71,7 @@ def read_list(text: str, *, zone: ZoneInfo) -> list[ListedKey]:
     return read_rows(rows, zone=zone)
 
 
-def read_rows(rows: Iterable[tuple[int, Mapping[str, Any]]], *, zone: ZoneInfo) -> list[ListedKey]:
+def read_rows(rows: Iterable[tuple[int, Row]], *, zone: ZoneInfo) -> list[ListedKey]:
     """The same of rows by column, each with its line's number. A day stands for its end in `zone`."""
     found: list[ListedKey] = []
     faults: list[Fault] = []
@@ -69,6 +79,9 @@ def read_rows(rows: Iterable[tuple[int, Mapping[str, Any]]], *, zone: ZoneInfo) 
     for line, row in rows:
         if len(found) >= LINES_MOST:
             raise ManyRefusedError([Fault(line, "", f"the list is too long: take over at most {LINES_MOST:,} at once")])
+        if isinstance(row, Unreadable):
+            faults.append(Fault(line, "", row.message))
+            continue
         reading = _Reading(line, row, zone)
         listed = reading.listed()
         faults += reading.faults
@@ -167,7 +180,7 @@ class _Reading:
             self._fault("tags", "Write tags like team=search|stage=beta.")
             return {}
         found = {}
-        for part in filter(None, (part.strip() for part in (value or "").split("|"))):
+        for part in filter(None, (part.strip() for part in (value or "").replace(";", "|").split("|"))):
             name, equals, text = part.partition("=")
             if not equals or name.strip() in found:
                 self._fault("tags", "Write each tag once, like team=search|stage=beta.")
@@ -176,7 +189,7 @@ class _Reading:
         return found
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_rows(text: str) -> Iterator[tuple[int, Row]]:
     first = text.lstrip().partition("\n")[0]
     reader = csv.reader(StringIO(text), delimiter=max(",;\t", key=first.count), strict=True)
     names: list[str] = []
@@ -198,22 +211,24 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
                     )
                 continue
             if len(cells) > len(names):
-                raise ManyRefusedError(
-                    [Fault(reader.line_num, "", f"It has {len(cells)} fields, and there are {len(names)} columns.")]
+                yield (
+                    reader.line_num,
+                    Unreadable(f"It has {len(cells)} fields, and there are {len(names)} columns."),
                 )
-            yield reader.line_num, dict(zip(names, cells, strict=False))
+            else:
+                yield reader.line_num, dict(zip(names, cells, strict=False))
     except csv.Error as error:
-        raise ManyRefusedError([Fault(reader.line_num, "", "It cannot be read as CSV: look at its quotes.")]) from error
+        if not names:
+            raise ManyRefusedError([Fault(reader.line_num, "", _NO_CSV)]) from error
+        yield reader.line_num, Unreadable(_NO_CSV)  # nobody knows where the next line begins
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_rows(text: str) -> Iterator[tuple[int, Row]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ManyRefusedError([Fault(number, "", "It is no JSON object: write one a line.")]) from error
-        if not isinstance(row, dict):
-            raise ManyRefusedError([Fault(number, "", "It is no JSON object: write one a line.")])
-        yield number, row
+        except (ValueError, RecursionError):
+            row = None
+        yield number, row if isinstance(row, dict) else Unreadable("It is no JSON object: write one a line.")

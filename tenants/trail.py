@@ -42,6 +42,7 @@ register(
         "rpm": "Requests a minute",
         "tpm": "Tokens a minute",
     },
+    words_of_zero=dict.fromkeys(("rpm", "tpm", "concurrency"), "no limit"),
     nouns={
         "tenant": Noun("Tenant", *_named(Tenant), fields=("tenant",)),
         "project": Noun("Project", *_named(Project), fields=("project",)),

@@ -134,9 +134,9 @@ def moment(at: datetime, zone: str, *, year: bool = False) -> str:
     return f"{_formatted(at, zone, pattern)} {zone_name(at, zone)}"
 
 
-def moment_to_the_minute(at: datetime, zone: str) -> str:
+def moment_to_the_minute(at: datetime, zone: str, *, year: bool = False) -> str:
     """A moment that is known to the minute only: "21 Nov 08:40 IST"."""
-    return f"{_formatted(at, zone, 'd MMM HH:mm')} {zone_name(at, zone)}"
+    return f"{_formatted(at, zone, 'd MMM y HH:mm' if year else 'd MMM HH:mm')} {zone_name(at, zone)}"
 
 
 def moment_exact(at: datetime, zone: str) -> str:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import Field, Router, Schema
-from pydantic import ConfigDict, StringConstraints
+from pydantic import ConfigDict, StringConstraints, WithJsonSchema
 
 from tenants.actions.takeover import take_over_keys
 from tenants.api.schemas import Moment, Name, Pattern
@@ -15,7 +15,7 @@ from tenants.frame.idempotency import idempotent
 from tenants.frame.operations import operation
 from tenants.http import TenantRequest
 from tenants.permissions import Permission
-from tenants.takeover import read_rows
+from tenants.takeover import Row, Unreadable, read_rows
 from wire.events import TAGS_MOST
 
 takeover = Router(tags=["API keys"])
@@ -55,12 +55,16 @@ class ForeignKeyIn(Schema):
     tags: dict[str, str] = Field({}, max_length=TAGS_MOST, examples=[{"team": "search"}])
 
 
+# Their faults are found by the reader of lists, so that each comes in the same form, and all of them at once.
+_KEYS = {"type": "array", "minItems": 1, "maxItems": AT_ONCE, "items": ForeignKeyIn.model_json_schema()}
+
+
 class TakeOverIn(Schema):
     """Keys to take over: all of them, or none."""
 
     model_config = _STRICT
 
-    keys: list[ForeignKeyIn] = Field(min_length=1, max_length=AT_ONCE)
+    keys: Annotated[list[Any], WithJsonSchema(_KEYS)] = Field(min_length=1, max_length=AT_ONCE)
     dry_run: bool = Field(False, description="Say what would be done, and change nothing.")
 
 
@@ -121,6 +125,5 @@ def take_over(request: HttpRequest, payload: TakeOverIn) -> HttpResponse:
     return JsonResponse(shown.model_dump())
 
 
-def _row(given: ForeignKeyIn) -> dict[str, Any]:
-    row = given.dict()
-    return row | {"expires_at": row["expires_at"].isoformat() if row["expires_at"] else ""}
+def _row(given: Any) -> Row:
+    return given if isinstance(given, dict) else Unreadable("It is no JSON object.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
@@ -19,6 +20,8 @@ from tenants.models import ApiKey, Project, Tenant
 from tenants.policy import LIMITS_MOST, KeySettings, settings_of
 from tenants.queries import users_in
 from tenants.tags import text_of_tags
+
+_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+", re.ASCII)
 
 LISTS = ("allowed_models", "denied_models", "allowed_providers", "denied_providers", "networks")
 TIER_WORDS = (
@@ -45,8 +48,17 @@ class LinesField(forms.CharField):
         return lines_of(super().clean(value))
 
 
+class WholeNumberField(forms.IntegerField):
+    """A whole number, also one with commas between its thousands."""
+
+    def to_python(self, value: Any) -> int | None:
+        if isinstance(value, str) and _THOUSANDS.fullmatch(value.strip()):
+            value = value.replace(",", "")
+        return super().to_python(value)
+
+
 def _limit_field(label: str, name: str) -> forms.IntegerField:
-    return forms.IntegerField(
+    return WholeNumberField(
         label=label,
         required=False,
         min_value=0,

@@ -137,15 +137,15 @@ def show_key(request: TenantRequest, key: ApiKey, rotate_form: RotateForm | None
         "rotate_form": rotate_form or RotateForm(),
         "base_url": settings.GATEWAY_URLS.get(key.env, ""),
         "rotation_due": key.pepper_version != settings.SPENDOPS.pepper_version,
-        "history": _history(key) if Permission.AUDIT_VIEW in request.permissions else None,
+        "history": _history(request, key) if Permission.AUDIT_VIEW in request.permissions else None,
     }
     return render(request, "tenants/key.html", context)
 
 
-def _history(key: ApiKey) -> list[dict[str, Any]]:
+def _history(request: TenantRequest, key: ApiKey) -> list[dict[str, Any]]:
     """What happened to a key, the newest first, each with what it changed."""
     events = events_about("api_key", key.id, tenant=key.tenant_id, most=HISTORY_MOST)
-    naming = Naming(events)
+    naming = Naming(events, zone=request.tenant.time_zone)
     return [
         {
             "event": event,

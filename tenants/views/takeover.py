@@ -58,5 +58,9 @@ def take_over(request: HttpRequest) -> HttpResponse:
 def _taken(request: TenantRequest, done: TakenOver) -> HttpResponse:
     keys = f"{len(done.keys):,} key{'' if len(done.keys) == 1 else 's'}"
     skipped = f" {len(done.skipped):,} were here already." if done.skipped else ""
-    messages.success(request, f"{keys} taken over: programs that use them need no new key.{skipped}")
+    messages.success(
+        request,
+        f"{keys} taken over: programs that use them need no new key. They work as soon as the gateways know them, "
+        f"within seconds also for thousands.{skipped}",
+    )
     return redirect("tenants:keys")

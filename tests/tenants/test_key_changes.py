@@ -424,3 +424,18 @@ def test_every_address_that_only_takes_forms_leads_to_a_page(admin_client, our_k
     answer = admin_client.get(address.format(**ids))
     assert (answer.status_code, answer.url) == (302, page.format(**ids))
     assert admin_client.put(address.format(**ids)).status_code == 405
+
+
+def test_a_limit_may_have_commas_and_the_history_tells_it_in_words(admin_client):
+    key = issue(admin_client.tenant, "bot").key
+    admin_client.step_up()
+    address = f"/keys/{key.pk}/edit"
+    assert admin_client.post(address, form_of(admin_client, key, rpm=" 1,000 ")).status_code == 302
+    assert stored(key).rpm == 1000
+    assert admin_client.post(address, form_of(admin_client, key, rpm="1,00")).status_code == 422
+    admin_client.post(address, form_of(admin_client, key, rpm=""))
+    Tenant.objects.filter(pk=admin_client.tenant.pk).update(time_zone="Asia/Kolkata")
+    changed(key, expires_at=datetime(2031, 5, 6, 9, tzinfo=UTC))
+    page = admin_client.get(f"/keys/{key.pk}").content.decode()
+    assert "<del>1,000</del> <ins>no limit</ins>" in page
+    assert "<ins>6 May 2031 14:30 IST</ins>" in page

@@ -270,6 +270,7 @@ def test_the_command_takes_over_a_file(tenant, tmp_path: Path):
     made = json.loads(run(*wanted, "--json"))
     (key,) = stored(tenant)
     assert made["taken_over"] == [{"id": key.id, "name": "One", "project": key.project_id, "env": "dev"}]
+    assert run(*wanted).splitlines() == ["0 keys taken over, 1 are here already.", "here already, active: 1"]
     again = json.loads(run(*wanted, "--json"))
     assert (again["taken_over"], again["skipped"]) == ([], [{"line": 2, "id": key.id, "status": "active"}])
 

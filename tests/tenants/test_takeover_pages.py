@@ -151,6 +151,57 @@ def test_the_api_takes_keys_over_all_or_none(program, tenant):
     assert b"sk-live" not in with_key.content
 
 
+def test_the_api_names_the_faults_of_all_keys_in_one_form(program, tenant):
+    good = {"name": "Old bot", "sha256": digest(), "project": "Default", "env": "dev"}
+    bad = [
+        good | {"sha256": "abc"},
+        good,
+        {"sha256": digest("x"), "rpm": "many", "colour": "red"},
+        "no key",
+        good | {"sha256": digest("y"), "tags": [1], "expires_at": 5, "allowed_models": "a|b", "tpm": -1},
+    ]
+    refused = program.post("/keys/take-over", {"keys": bad})
+    assert_problem(refused, 422, "refused")
+    assert {each["field"] for each in refused.json()["errors"]} == {
+        "1.sha256",
+        "3",
+        "3.rpm",
+        "4",
+        "5.tags",
+        "5.expires_at",
+        "5.tpm",
+    }
+    for wrong in ({"keys": []}, {"keys": [good] * 1001}, {"keys": "x"}, {}):
+        assert program.post("/keys/take-over", wrong).status_code == 422
+    assert keys(tenant) == []
+    schema = program.client.get("/api/v1/openapi.json").json()["components"]["schemas"]["TakeOverIn"]
+    assert "sha256" in schema["properties"]["keys"]["items"]["properties"]
+
+
+def test_a_line_that_cannot_be_read_hides_no_other_fault(admin_client):
+    list_ = f"name,sha256,tags,rpm\nA,abc,,\nB,{digest()},,,,too many\nC,{digest('c')},,x\nD,def,,\n"
+    answer = admin_client.post("/keys/take-over", {"text": list_, "env": "dev", "step": "check"})
+    assert [(fault.line, fault.field) for fault in answer.context["faults"]] == [
+        (2, "sha256"),
+        (3, ""),
+        (4, "rpm"),
+        (5, "sha256"),
+    ]
+    open_quote = f'name,sha256\nA,abc\n"B,{digest()}\n'
+    answer = admin_client.post("/keys/take-over", {"text": open_quote, "env": "dev", "step": "check"})
+    assert [fault.line for fault in answer.context["faults"]] == [2, 3]
+
+
+def test_the_preview_shows_what_each_key_may_do(admin_client):
+    list_ = f"name,sha256,tags,rpm,networks\nA,{digest()},team=search;stage=beta,1000,192.0.2.0/24\n"
+    form = {"text": list_, "project": project_id(admin_client), "env": "dev"}
+    page = text(admin_client.post("/keys/take-over", form | {"step": "check"}))
+    for shown in ("team=search", "stage=beta", "1,000 requests a minute", "192.0.2.0/24"):
+        assert shown in page
+    done = text(admin_client.post("/keys/take-over", form | {"step": "take"}, follow=True))
+    assert "They work as soon as the gateways know them" in done
+
+
 def test_the_api_finds_and_revokes_leaked_keys(program, tenant):
     program.post("/keys/take-over", {"keys": [{"name": "Old", "sha256": digest(), "project": "Default", "env": "dev"}]})
     issued = issue(tenant, "New")

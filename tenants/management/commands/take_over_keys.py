@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -61,7 +62,8 @@ class Command(TenantCommand):
         }
         verb = "would be taken over" if options["dry_run"] else "taken over"
         lines = [f"{len(done.keys):,} keys {verb}, {len(done.skipped):,} are here already."]
-        lines += [f"line {each.line}: here as {each.key.id}, {each.key.status}" for each in done.skipped]
+        by_status = Counter(each.key.status for each in done.skipped)
+        lines += [f"here already, {status}: {number:,}" for status, number in sorted(by_status.items())]
         return found, "\n".join(lines)
 
 
