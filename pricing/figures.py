@@ -79,8 +79,10 @@ def periods(prices: ModelPrices, today: date) -> tuple[Span, ...]:
 
 
 def variants(prices: ModelPrices, today: date) -> tuple[Span, ...]:
-    """A model's variants in words, without those that are over."""
-    return tuple(Span(_variant(variant), rows(variant.prices)) for variant in from_day(prices, today).variants)
+    """A model's variants in words, without those that are over, and those that change no price."""
+    return tuple(
+        Span(_variant(variant), rows(variant.prices)) for variant in from_day(prices, today).variants if variant.prices
+    )
 
 
 def quoted_for(unit: str) -> tuple[int, str]:

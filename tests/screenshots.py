@@ -15,6 +15,7 @@ import pytest
 WALKS = (
     "tests/spend/test_pages_browser.py::test_every_page_without_a_complaint",
     "tests/publishing/test_ledger_browser.py::test_every_page_without_a_complaint",
+    "tests/pricing/test_overrides_browser.py::test_every_page_of_overrides_without_a_complaint",
     "tests/pricing/test_browser.py::test_every_page_without_a_complaint",
 )
 

@@ -33,7 +33,8 @@ def cross_check(*, content: bytes, table: str, by: Actor) -> tuple[CrossCheck, R
     except NoPricesError as error:
         raise CrossCheckError(str(error)) from error
     now = timezone.now()
-    result = compare(theirs, book, now)
+    noon = now.replace(hour=12, minute=0, second=0, microsecond=0)  # the hour of asking decides no figure
+    result = compare(theirs, book, noon)
     digest = hashlib.sha256(content).hexdigest()
     with transaction.atomic():
         row = CrossCheck.objects.create(

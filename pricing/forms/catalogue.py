@@ -10,7 +10,7 @@ from django import forms
 from pricing.facts import CAPABILITIES, TIERS
 from pricing.listing import Order, Standing, Wanted
 from pricing.queries import providers
-from wire.money import pico_per_unit
+from wire.money import MoneyError, decimal_from_micro, micro_from_text, pico_per_unit
 
 CONTEXTS = (
     ("", "Any length"),
@@ -57,15 +57,11 @@ class CatalogueForm(forms.Form):
     )
     tier = forms.ChoiceField(label="Tier", required=False, choices=[("", "Any tier"), *TIER_WORDS.items()])
     context = forms.ChoiceField(label="Context", required=False, choices=CONTEXTS)
-    below = forms.DecimalField(
+    below = forms.CharField(
         label="Input up to, $ a million",
         required=False,
-        min_value=0,
-        max_value=10**6,
-        max_digits=15,
-        decimal_places=6,
+        max_length=40,
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off", "placeholder": "Any price"}),
-        error_messages={"invalid": "Write USD like 0.50.", "min_value": "Write USD like 0.50."},
     )
     status = forms.ChoiceField(label="Status", required=False, choices=STANDINGS)
     overridden = forms.ChoiceField(
@@ -81,6 +77,14 @@ class CatalogueForm(forms.Form):
         if not overrides:
             del self.fields["overridden"]
         self.is_valid()
+
+    def clean_below(self) -> str:
+        """An amount of USD as it was typed."""
+        text: str = self.cleaned_data["below"]
+        try:
+            return text and str(decimal_from_micro(micro_from_text(text)))
+        except MoneyError as error:
+            raise forms.ValidationError(str(error)) from error
 
     @property
     def wanted(self) -> Wanted:

@@ -21,13 +21,12 @@ from pricing.override_rules import (
     PROVIDER_LONGEST,
     OverrideSettings,
     basis_points_from_text,
-    effect_text,
     percent_text,
     price_text,
 )
 from pricing.typed import price_from_text
-from tenants.errors import StaleError
-from tenants.forms.base import ActionForm, name_field
+from tenants.forms.base import name_field
+from tenants.forms.editing import EditForm
 from tenants.models import Project, Tenant
 from wire.overrides import OverrideKind
 from wire.units import UNITS, Measure
@@ -47,7 +46,7 @@ class PriceRow(NamedTuple):
     amount: BoundField
 
 
-class OverrideForm(ActionForm):
+class OverrideForm(EditForm):
     """What an override says. Times are the tenant's; prices are USD as price lists quote them."""
 
     fields_of = {"prices": "price_amount_0"}
@@ -114,7 +113,6 @@ class OverrideForm(ActionForm):
         error_messages={"invalid": "Write a whole number, or leave it empty for 0."},
         widget=forms.NumberInput(attrs={"autocomplete": "off"}),
     )
-    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, tenant: Tenant, override: Override | None = None, **kwargs: Any) -> None:
         if override is not None:
@@ -230,27 +228,6 @@ class OverrideForm(ActionForm):
             basis_points=given.get("basis_points") or 0,
             priority=given["priority"] or 0,
         )
-
-    def reopen(self, override: Override, error: StaleError) -> None:
-        """Somebody else changed it: what was typed stays, and each part says what stands there now."""
-        self.refuse(error)
-        now = initial_of(override, self._zone)
-        typed_effect = self._typed_effect()
-        told = {name: value for name, value in now.items() if name in ("name", "provider", "model", "starts_at")}
-        told |= {"ends_at": now["ends_at"], "priority": now["priority"], "version": now["version"]}
-        self.say_what_stands_there(told)
-        if str(self["project"].value() or "") != (override.project_id or ""):
-            self.add_error("project", f"It says now: {override.project or 'All projects'}.")
-        if typed_effect != (override.kind, override.basis_points, dict(override.prices)):
-            if override.kind == OverrideKind.ABSOLUTE:
-                prices = (f"{UNITS[unit].label} {price_text(unit, pico)}" for unit, pico in override.prices.items())
-                self.add_error("kind", f"It says now: prices of its own, {', '.join(prices)}.")
-            else:
-                self.add_error("kind", f"It says now: {effect_text(override.kind, override.basis_points)}.")
-
-    def _typed_effect(self) -> tuple[str, int, dict[str, int]]:
-        given = self.cleaned_data
-        return given.get("kind", ""), given.get("basis_points") or 0, given.get("prices") or {}
 
 
 def unit_words(unit: str) -> str:

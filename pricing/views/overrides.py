@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from access.step_up import step_up_required
 from pricing import figures
 from pricing.actions.overrides import archive_override, change_override, create_override, import_overrides
-from pricing.forms.overrides import OverrideForm, OverrideListForm, UploadForm, WhichForm, provider_ids
+from pricing.forms.overrides import OverrideForm, OverrideListForm, UploadForm, WhichForm, initial_of, provider_ids
 from pricing.gates import override_for
 from pricing.models import Override, OverrideBook
 from pricing.override_lists import COLUMNS, read_list
@@ -151,7 +151,7 @@ def edit(request: HttpRequest, override_id: str) -> HttpResponse:
                 override=override, wanted=form.wanted(), version=form.cleaned_data["version"], by=request.actor
             )
         except StaleError as error:
-            form.reopen(override_for(request, override_id), error)
+            form.reopen(initial_of(override_for(request, override_id), ZoneInfo(request.tenant.time_zone)), error)
         except RefusedError as error:
             form.refuse(error)
         else:

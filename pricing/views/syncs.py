@@ -18,6 +18,7 @@ from pricing import figures
 from pricing.actions.changes import approve_sync, reject_sync
 from pricing.diff import figures_of, rules_of
 from pricing.forms.syncs import ChangesForm, DecisionForm
+from pricing.history import WHOLE
 from pricing.models import PriceChange, PriceSync
 from pricing.people import named
 from pricing.queries import changes_by_move, sync_alarm, sync_by_id, syncs
@@ -128,6 +129,13 @@ def _page(request: TenantRequest, sync: PriceSync, form: DecisionForm, *, status
     return render(request, "pricing/sync.html", context, status=status)
 
 
+def _direction(basis_points: int | None) -> str:
+    """How a move is coloured: a price that is lost altogether is neither dearer nor cheaper."""
+    if basis_points is None or basis_points > 0:
+        return "up"
+    return "" if basis_points in (0, -WHOLE) else "down"
+
+
 def _sync(pk: int) -> PriceSync:
     row = sync_by_id(pk)
     if row is None:
@@ -154,5 +162,5 @@ def _change_row(row: PriceChange) -> dict[str, Any]:
         "figures": shown,
         "rules": rules_of(row) if is_rules else [],
         "moved": figures.moved(row.basis_points) if kind == PriceChange.Kind.CHANGED else "",
-        "dearer": row.basis_points is None or row.basis_points > 0,
+        "direction": _direction(row.basis_points),
     }

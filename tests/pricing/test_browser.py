@@ -90,6 +90,7 @@ def _complaints(window: Window, walk: dict[str, str], theme: str, size) -> dict[
         assert answer is not None
         assert answer.status == 200, address
         settled(page)
+        expect(page.get_by_text("Looking at")).to_have_count(0)
         keep_picture(page, f"{name}-{theme}-{size['width']}")
         broken = [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in Axe().run(page).response["violations"]]
         complaints = broken + window.complaints

@@ -452,3 +452,10 @@ def test_whoever_only_looks_is_offered_nothing_to_change(db):
         assert 'method="post"' not in page.split("<main")[1], address
         for absent in ("/pricing/by-hand/new", "/pricing/describe", "/approve"):
             assert absent not in page, address
+
+
+def test_a_variant_that_changes_no_price_is_not_told_as_unpriced(admin_client, synced):
+    page = text(admin_client.get("/pricing/openai/gpt-4o-mini"))
+    assert "When service tier is priority" in page
+    assert "When service tier is default" not in page
+    assert "Listed without a price" not in page

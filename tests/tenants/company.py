@@ -185,6 +185,8 @@ MISSING: dict[str, Any] = {
     "token_id": "ZZZZZZZZZZZZ",
     "budget_id": "b_000000000000",
     "override_id": "o_000000000000",
+    "sync_id": 999_999_999,
+    "hand_price_id": 999_999_999,
     "rerating_id": "r_000000000000",
     "channel_id": "c_000000000000",
     "delivery_id": "d_000000000000",

@@ -95,7 +95,7 @@ PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "pricing:override_new": lambda ids: {"name": "New", "kind": "free", "model": "new*"},
     "pricing:override_edit": lambda ids: {"name": "Other", "kind": "free"},
     "pricing:override_archive": lambda ids: {},
-    "pricing:override_upload_save": lambda ids: {"text": "name,kind\nNew,free"},
+    "pricing:override_upload_save": lambda ids: {"text": "name,model,kind\nNew,new*,free"},
     "budgets:archive": lambda ids: {},
     "publishing:retry_entry": lambda ids: {},
     "publishing:retry_object": lambda ids: {},

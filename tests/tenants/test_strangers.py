@@ -18,7 +18,7 @@ from tests.tenants.test_permissions import address_of, step_up_of
 
 pytestmark = pytest.mark.django_db
 
-NO_OBJECTS = {"kind", "provider", "model"}  # words of the product, alike for everybody
+NO_OBJECTS = {"kind", "provider", "model", "sync_id"}  # words and prices of the product, alike for everybody
 OWN_OBJECTS = [("POST", f"access:{name}") for name in ("rename", "remove", "disable", "enable", "end_session")]
 JSON = "application/json"
 _WITH_REASON = ("/suspend", "/archive")
