@@ -25,7 +25,7 @@ from pricing.override_rules import (
     price_text,
 )
 from pricing.typed import price_from_text
-from tenants.forms.base import name_field
+from tenants.forms.base import ActionForm, name_field
 from tenants.forms.editing import EditForm
 from tenants.models import Project, Tenant
 from wire.overrides import OverrideKind

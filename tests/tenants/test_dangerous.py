@@ -104,6 +104,8 @@ PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "publishing:confirm_repair": lambda ids: {},
     "publishing:republish": lambda ids: {},
     "publishing:republish_stop": lambda ids: {},
+    "spend:rerating_apply": lambda ids: {},
+    "spend:rerating_resume": lambda ids: {},
     "access:recovery_codes": lambda ids: {},
     "access:remove": lambda ids: {},
     "access:disable": lambda ids: {},
@@ -116,8 +118,10 @@ ALONE = {
     "access:disable",
     "access:enable",
     "access:add_begin",
-    "access:add_finish",
-}  # see tests/access
+    "access:add_finish",  # see tests/access
+    "spend:rerating_apply",
+    "spend:rerating_resume",  # see tests/spend/test_pages_reratings.py
+}
 
 OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = {
     ("POST", "/tokens"): lambda ids: {"name": "New", "scopes": ["spend.view"], "expires_at": f"{SOON}T00:00:00Z"},
@@ -181,6 +185,8 @@ OF_PLATFORM = {
     "publishing:confirm_repair",
     "publishing:republish",
     "publishing:republish_stop",
+    "spend:rerating_apply",
+    "spend:rerating_resume",
 }
 
 

@@ -69,7 +69,9 @@ def test_c09_a_foreign_object_is_answered_like_a_missing_one(company, clickhouse
     stranger = company.person(STRANGER)
     for headers in ({}, {"accept": "application/json"}, {"hx-request": "true"}):
         answers = [ask(stranger, method, name, each, **headers) for each in (foreign, MISSING)]
-        leads = [answer.headers.pop("Location", "") for answer in answers]
+        leads = [answer.headers.get("Location", "") for answer in answers]
+        for answer in answers:
+            answer.headers.pop("Location", None)
         assert everything_of(answers[0]) == everything_of(answers[1])
         # an address that only takes forms leads to the thing's page, and does not look whether it is there
         assert alike(leads[0], foreign) == alike(leads[1], MISSING)
