@@ -70,10 +70,10 @@ def test_an_old_key_works_and_obeys(gateway):
     wait_for(lambda: code_of(program) == (200, ""), "the tenant's return")
 
     suspend_project(project=project, reason="Runaway script.", by=SOMEBODY)
-    publish(gateway, Topic.KEY, key.id)
+    publish(gateway, Topic.TENANT, tenant.id)
     wait_for(lambda: code_of(program) == (402, "project_suspended"), "the suspension of the project")
     resume_project(project=project, by=SOMEBODY)
-    publish(gateway, Topic.KEY, key.id)
+    publish(gateway, Topic.TENANT, tenant.id)
     wait_for(lambda: code_of(program) == (200, ""), "the project's return")
 
     revoke_key(key=key, by=SOMEBODY)
