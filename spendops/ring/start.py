@@ -98,6 +98,7 @@ def _run(found: list[Any], *, demo: bool) -> int:
     with Ring(found, data=settings.SPENDOPS.data) as ring:
         prepare_clickhouse(ring)
         synced = manage_json("sync_prices")
+        manage("sync_rates", "--offline")  # the timetable asks for newer ones, where there is a network
         print(
             f"✓ Python {sys.version_info.major}.{sys.version_info.minor}  ✓ packages{_packages_seconds()}  "
             f"✓ {synced['models']:,} models priced, offline",
