@@ -179,12 +179,12 @@ def test_without_denials(admin_client, customer):
 
 
 def test_unpriced_models(admin_client, customer):
-    assert "Every request has a price" in text_of(admin_client.get("/unpriced"))
+    assert "Every request has a price" in text_of(admin_client.get("/unpriced?of=tenant"))
     first = customer.now - timedelta(days=2)
     customer.call(first, cost=None, model_asked="acme-private-7b", provider="mistral")
     customer.call(cost=None, model_asked="acme-private-7b", provider="mistral")
     customer.call()
-    page = admin_client.get("/unpriced")
+    page = admin_client.get("/unpriced?of=tenant")
     assert "acme-private-7b mistral 2 170" in text_of(page)
     assert len(listed(admin_client.get(link(page, "acme-private-7b")))) == 2
 

@@ -167,7 +167,10 @@ def test_unpriced_models_of_the_last_30_days():
             usage(6),
         ]
     )
-    assert unpriced_models(TENANT) == [("acme-7b", "openai", 2, 8, first, last), ("other", "acme", 1, 85, NOON, NOON)]
+    assert unpriced_models(TENANT) == [
+        ("acme-7b", "openai", 2, 8, first, last, ["dev"]),
+        ("other", "acme", 1, 85, NOON, NOON, ["dev"]),
+    ]
 
 
 def test_a_stranger_sees_nothing():
