@@ -185,7 +185,7 @@ def test_unpriced_models(admin_client, customer):
     customer.call(cost=None, model_asked="acme-private-7b", provider="mistral")
     customer.call()
     page = admin_client.get("/unpriced?of=tenant")
-    assert "acme-private-7b mistral 2 170" in text_of(page)
+    assert "acme-private-7b mistral dev 2 170" in text_of(page)
     assert len(listed(admin_client.get(link(page, "acme-private-7b")))) == 2
 
 

@@ -24,7 +24,7 @@ OUTSIDE = {
     "tenants_membership": "read to find out which tenants a person may enter",
     "changes_auditevent": "one chain for the installation; what a tenant is shown of it is filtered by its reader",
     "publishing_kventry": "the publisher's ledger of all documents, those that tenants share included",
-    "publishing_kvversion": "the publisher's ledger of what documents said, which its pages narrow as they do the entries",
+    "publishing_kvversion": "the publisher's ledger of what documents said, narrowed by its pages as they do entries",
     "spend_rerating": "jobs over one tenant or all, which only platform admins start and see",
     "spend_reratedtenant": "what those jobs found by tenant, shown to platform admins only",
     "spend_dirtyday": "marks of the consumers' recounts, which no page shows",
