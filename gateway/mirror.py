@@ -208,7 +208,8 @@ class Mirror:
         self._compare = self._compare or set_back
         if self._compare or META_ENV in changed.keys:
             self._check_owner(kv)
-        self._left.extendleft(self._watched(changed.keys))  # first, whatever has to be compared: a revocation may be it
+        if self._epoch is not None:  # also of a store that was set back: what changed is read before all is compared
+            self._left.extendleft(self._watched(changed.keys))
         self._mark = changed.mark
         self._read_changed(kv)
         if self._compare:
@@ -405,7 +406,7 @@ class Mirror:
         now = self._clock.elapsed()
         # A copy that tells of a contact holds all that was known by it, and nothing that was in doubt by then.
         good_at = self._stamped_at if self._doubted or self._epoch is None else self._good_at
-        due = self._unsaved and now - self._saved_at >= _KEEP_SECONDS
+        due = self._unsaved and (last or now - self._saved_at >= _KEEP_SECONDS)
         if not (due or good_at - self._stamped_at >= _STAMP_SECONDS or (last and good_at > self._stamped_at)):
             return
         keys = list(self._unsaved)[: None if last else _KEEP_AT_ONCE]

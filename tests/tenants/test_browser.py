@@ -75,7 +75,7 @@ def test_projects_and_settings_are_sound(admin_window):
     sound(window)
     page.get_by_label("Name").fill("Support")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("“Default” is now “Support”")).to_be_visible()
+    expect(page.get_by_text("Project “Support” is saved.")).to_be_visible()
     page.goto("/settings")
     sound(window)
     page.get_by_label("Time zone").select_option("Asia/Kolkata")
