@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +11,7 @@ from gateway.incoming import Incoming
 from gateway.policies import Policies
 from gateway.pricebook import Prices
 from gateway.rules import Asked, Refusal, block_refusal, model_refusal
+from tests.loops import run as run_apart
 from wire.cost import cost_of
 from wire.events import Denied
 from wire.prices import context_of
@@ -46,7 +46,7 @@ class Gateway:
         now = asked["now"]
         headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
         scope = {"method": "POST", "path": "/", "headers": headers, "client": (asked["address"], 4711)}
-        found = asyncio.run(self._authenticator.identify(Incoming(scope), now))
+        found = run_apart(self._authenticator.identify(Incoming(scope), now))
         if not isinstance(found, Caller):
             return _refused(found.refusal)
         question = Asked(asked["provider"], asked["model"], tuple(asked.get("also", ())))

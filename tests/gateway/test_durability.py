@@ -31,6 +31,7 @@ from gateway.tenantprices import LIST_PRICES
 from gateway.upstream import Answer
 from tests.gateway.peers import GatewayUnderTest, IssuedKey, wait_for
 from tests.gateway.prices import blob, writes
+from tests.loops import run as run_apart
 from wire.documents import PRICING_BLOB, PRICING_VERSION, KeyPolicy, KeyPricing, encode
 from wire.events import Status, UsageSource
 from wire.kv.base import Write
@@ -177,7 +178,7 @@ def test_a_defect_of_our_own_leaves_an_estimate(make_gateway):
         await outbox.close(5)
         await missing.close()
 
-    asyncio.run(run())
+    run_apart(run())
     event = gateway.one_event(key)
     assert (event.status, event.usage_source, event.http_status) == (Status.INTERRUPTED, UsageSource.ESTIMATED, 500)
     assert event.units == {"requests": 1, "input": 100}

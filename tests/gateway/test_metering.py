@@ -14,6 +14,7 @@ from gateway.config import Timeouts
 from gateway.estimate import text_bytes
 from gateway.upstream import Upstream, UpstreamFailed
 from tests.gateway.peers import wait_for
+from tests.loops import run as run_apart
 from wire.documents import Missing, decode_missing, missing_document
 from wire.events import Status, UsageSource
 
@@ -467,7 +468,7 @@ def test_a_call_that_never_left_did_not_reach_anybody():
             await upstream.close()
         return failed.value
 
-    failure = asyncio.run(ask())
+    failure = run_apart(ask())
     assert (failure.timed_out, failure.reached) == (True, False)
 
 

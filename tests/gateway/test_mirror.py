@@ -14,6 +14,7 @@ import pytest
 from gateway.clock import Clock
 from gateway.lastknown import LastKnown
 from gateway.mirror import DOUBT_LEAST, PIECE, Document, Mirror
+from tests.loops import run as run_apart
 from wire.documents import META_ENV
 from wire.kv.base import Entry, StoreRefusedError, Write
 from wire.kv.embedded import EmbeddedKV
@@ -105,7 +106,7 @@ class Site:
             finally:
                 await mirror.close()
 
-        asyncio.run(live())
+        run_apart(live())
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
@@ -348,7 +349,7 @@ def test_a_revocation_does_not_wait_behind_a_bulk(site):
         await mirror.refresh()
         await mirror.close()
 
-    asyncio.run(live())
+    run_apart(live())
     assert len(order) == 10 * PIECE + 1
     assert order.index("key:a b'revoked'") < 2 * PIECE
 
