@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.forms import BoundField
-from django.http import QueryDict
 from django.utils import timezone
 
 from pricing.models import Override, Provider
@@ -25,13 +24,13 @@ from pricing.override_rules import (
     price_text,
 )
 from pricing.typed import price_from_text
-from tenants.forms.base import ActionForm, name_field
+from tenants.forms.base import name_field
 from tenants.forms.editing import EditForm
+from tenants.forms.lists import ListForm
 from tenants.models import Project, Tenant
 from wire.overrides import OverrideKind
 from wire.units import UNITS, Measure
 
-TEXT_MOST = 2_000_000  # characters; some 10,000 lines
 ROWS_LEAST, ROWS_MOST = 6, len(UNITS)
 _FIRST_UNITS = ("input", "output", "cache_read", "cache_write")
 _ROW = re.compile(r"price_unit_(\d{1,3})", re.ASCII)
@@ -322,47 +321,9 @@ class WhichForm(forms.Form):
         return found if found.tzinfo else found.replace(tzinfo=self._zone)
 
 
-class UploadForm(ActionForm):
-    """A list of overrides, pasted or as a file. A file's text moves into the field, so that it can be put right."""
+class UploadForm(ListForm):
+    """A list of overrides."""
 
-    text = forms.CharField(
-        label="List",
-        max_length=TEXT_MOST,
-        strip=False,
-        error_messages={"required": "Paste a list, or choose a file."},
-        help_text="CSV with a line of column names, a JSON list, or JSON lines.",
-        widget=forms.Textarea(
-            attrs={
-                "rows": 10,
-                "spellcheck": "false",
-                "autocomplete": "off",
-                "placeholder": "name,provider,model,kind,percent\nVolume discount,openai,gpt-4o*,percent,-15",
-            }
-        ),
-    )
-    file = forms.FileField(
-        label="Or a file",
-        required=False,
-        help_text="In UTF-8. It is read instead of what is pasted.",
-        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.json,.jsonl,.ndjson,.txt"}),
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["text"].required = "file" not in self.files
-
-    def clean(self) -> dict[str, Any]:
-        found = super().clean() or {}
-        file = found.get("file")
-        if file is None:
-            return found
-        if file.size > TEXT_MOST:
-            raise forms.ValidationError("The file is too large: split it into files of at most 10,000 lines.")
-        try:
-            found["text"] = file.read().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise forms.ValidationError("The file is no text in UTF-8.") from error
-        data = cast(QueryDict, self.data).copy()
-        data[self.add_prefix("text")] = found["text"]
-        self.data = data
-        return found
+    formats = "CSV with a line of column names, a JSON list, or JSON lines."
+    example = "name,provider,model,kind,percent\nVolume discount,openai,gpt-4o*,percent,-15"
+    accepted = ".csv,.json,.jsonl,.ndjson,.txt"
