@@ -14,6 +14,7 @@ from django.db import transaction
 from spend.clickhouse.client import command
 from spend.clickhouse.errors import ClickHouseError, RefusedError
 from spend.models import CountedZone, DirtyDay
+from spend.queries.measures import OF_EVENTS
 from spend.zones import Calendars, calendar
 from wire.events import UsageEvent
 
@@ -43,11 +44,11 @@ FROM (
         SELECT
             tenant_id, project_id, key_id, provider,
             if(model_priced = '', model_asked, model_priced) AS model, tier, env, status,
-            countIf(kind = 'call') AS calls, sum(input_tokens) AS tokens_in, sum(output_tokens) AS tokens_out,
-            sum(cached_tokens) AS tokens_cached, countIf(isNull(charge) AND kind = 'call') AS calls_unpriced,
-            sumIf(input_tokens + output_tokens, isNull(charge)) AS tokens_unpriced,
-            sum(ifNull(cost, toDecimal128(0, 12))) AS costs, sum(ifNull(charge, toDecimal128(0, 12))) AS charges,
-            sum(toUInt64(usage_events.duration_ms)) AS durations, sum(toUInt64(rev)) AS revs
+            {OF_EVENTS["requests"]} AS calls, {OF_EVENTS["input_tokens"]} AS tokens_in,
+            {OF_EVENTS["output_tokens"]} AS tokens_out, {OF_EVENTS["cached_tokens"]} AS tokens_cached,
+            {OF_EVENTS["unpriced_requests"]} AS calls_unpriced, {OF_EVENTS["unpriced_tokens"]} AS tokens_unpriced,
+            {OF_EVENTS["cost"]} AS costs, {OF_EVENTS["charge"]} AS charges, {OF_EVENTS["duration_ms"]} AS durations,
+            sum(toUInt64(rev)) AS revs
         FROM usage_events FINAL
         WHERE tenant_id IN %(tenants)s
             AND ts >= fromUnixTimestamp64Milli(%(begin)s) AND ts < fromUnixTimestamp64Milli(%(end)s)

@@ -31,6 +31,12 @@ class Permission(StrEnum):
 
     SPEND_VIEW = "spend.view"
     SPEND_VIEW_OWN = "spend.view_own"
+    SPEND_VIEW_ALL = "spend.view_all"  # of all tenants side by side
+    SPEND_EXPORT = "spend.export"  # files, statements, reports by mail
+    SPEND_IMPORT = "spend.import"  # usage that did not pass the gateway, and providers' invoices
+    MONTHS_CLOSE = "months.close"  # seal a month, for ever
+    COST_CENTRES_CHANGE = "cost_centres.change"
+    ANOMALIES_SETTLE = "anomalies.settle"  # dismiss them, say whether they were any
     KEYS_VIEW = "keys.view"
     KEYS_VIEW_OWN = "keys.view_own"
     KEYS_ISSUE = "keys.issue"  # and rotate: whoever does it sees a key
@@ -68,6 +74,12 @@ POLICY: dict[Role, frozenset[Permission]] = {
     Role.PLATFORM_ADMIN: frozenset(
         {
             _P.SPEND_VIEW,
+            _P.SPEND_VIEW_ALL,
+            _P.SPEND_EXPORT,
+            _P.SPEND_IMPORT,
+            _P.MONTHS_CLOSE,
+            _P.COST_CENTRES_CHANGE,
+            _P.ANOMALIES_SETTLE,
             _P.PROJECTS_VIEW,
             _P.BUDGETS_VIEW,
             _P.PRICES_VIEW,
@@ -90,6 +102,11 @@ POLICY: dict[Role, frozenset[Permission]] = {
     Role.TENANT_ADMIN: frozenset(
         {
             _P.SPEND_VIEW,
+            _P.SPEND_EXPORT,
+            _P.SPEND_IMPORT,
+            _P.MONTHS_CLOSE,
+            _P.COST_CENTRES_CHANGE,
+            _P.ANOMALIES_SETTLE,
             _P.KEYS_VIEW,
             _P.KEYS_ISSUE,
             _P.KEYS_CHANGE,
@@ -115,14 +132,25 @@ POLICY: dict[Role, frozenset[Permission]] = {
         }
     ),
     Role.FINANCE_VIEWER: frozenset(
-        {_P.SPEND_VIEW, _P.PROJECTS_VIEW, _P.BUDGETS_VIEW, _P.PRICES_VIEW, _P.OVERRIDES_VIEW, _P.ALERTS_VIEW}
+        {
+            _P.SPEND_VIEW,
+            _P.SPEND_EXPORT,
+            _P.ANOMALIES_SETTLE,
+            _P.PROJECTS_VIEW,
+            _P.BUDGETS_VIEW,
+            _P.PRICES_VIEW,
+            _P.OVERRIDES_VIEW,
+            _P.ALERTS_VIEW,
+        }
     ),
     Role.AUDITOR: frozenset({_P.AUDIT_VIEW, _P.AUDIT_EXPORT, _P.MEMBERS_VIEW}),
     Role.DEVELOPER: frozenset({_P.SPEND_VIEW_OWN, _P.KEYS_VIEW_OWN, _P.PRICES_VIEW}),
 }
 
 
-PLATFORM_WIDE = frozenset({_P.TENANTS_CREATE, _P.TENANTS_CHANGE})  # they concern no tenant that must be chosen first
+PLATFORM_WIDE = frozenset(
+    {_P.TENANTS_CREATE, _P.TENANTS_CHANGE, _P.SPEND_VIEW_ALL}
+)  # they concern no tenant that must be chosen first
 
 
 def permissions_of(roles: Iterable[str]) -> frozenset[Permission]:

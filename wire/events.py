@@ -89,7 +89,9 @@ class UsageEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     cost: str | None = None  # what the provider charges; None when unpriced
     charge: str | None = None  # what the tenant is charged: cost, unless an override says otherwise
     usage_source: UsageSource = UsageSource.PROVIDER
-    kind: str = "call"  # or "adjustment"
+    kind: str = "call"  # or "adjustment": money without a call
+    adjusts: str = ""  # the event that this one corrects, or stands for, because its month was sealed
+    source: str = ""  # where usage that did not pass the gateway was imported from
     service_tier: str = ""
     session: str = ""
     credential: str = ""

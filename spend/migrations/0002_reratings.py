@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.CharField(
-                        default=spend.models.new_rerating_id,
+                        default=spend.models.rerating.new_rerating_id,
                         editable=False,
                         max_length=32,
                         primary_key=True,

@@ -47,6 +47,8 @@ class RequestRow(NamedTuple):
     charge: Decimal | None
     usage_source: str
     kind: str
+    adjusts: str
+    source: str
     service_tier: str
     session: str
     credential: str

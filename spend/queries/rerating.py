@@ -48,6 +48,8 @@ class PastEvent(NamedTuple):
     charge: str | None
     usage_source: str
     kind: str
+    adjusts: str
+    source: str
     service_tier: str
     session: str
     credential: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wire.events import Status
+from spend.queries.measures import OF_DAYS
 
 GROUPS = {
     "model": "model",
@@ -13,8 +13,7 @@ GROUPS = {
     "status": "status",
     "tier": "tier",
 }
-FAILED = (Status.ERROR.value, Status.UNREACHABLE.value, Status.INTERRUPTED.value)  # a caller that leaves is no error
-ERRORS = f"sumIf(requests, status IN {FAILED})"
+ERRORS = OF_DAYS["errors"]
 
 
 def counted_days(where: str) -> str:
