@@ -87,6 +87,7 @@ MIDDLEWARE = [
     "tenants.middleware.CurrentTenantMiddleware",
     "tenants.frame.callers.ServiceTokenMiddleware",
     "pricing.state.door.StateServiceMiddleware",
+    "spend.middleware.SpendSwitchMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
@@ -160,6 +161,7 @@ CLICKHOUSE_EMBEDDED = not CLICKHOUSE_URL
 if CLICKHOUSE_EMBEDDED:
     _password = local_secret(env, "SPENDOPS_CLICKHOUSE_PASSWORD", SPENDOPS.data, production=False)
     CLICKHOUSE_URL = f"clickhouse://default:{quote(_password, safe='')}@127.0.0.1:{CLICKHOUSE_PORT}/spendops"
+SPEND_PAGES = env.choice("SPENDOPS_SPEND_PAGES", "on", {"on", "off"}) == "on"
 if urlsplit(CLICKHOUSE_URL).scheme not in ("clickhouse", "clickhouses"):
     raise SettingError(
         f"SPENDOPS_CLICKHOUSE_URL has the engine {urlsplit(CLICKHOUSE_URL).scheme!r}: "

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from queue import Empty, LifoQueue
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error, ErrorCodes, NetworkError, ServerException, SocketTimeoutError
 from django.conf import settings
 
-from spend.clickhouse.errors import RefusedError, TenantFilterError, TooMuchError, UnavailableError
+from spend.clickhouse.errors import RefusedError, StoppedError, TenantFilterError, TooMuchError, UnavailableError
+from spend.clickhouse.switch import refuse_when_off
 
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 30
@@ -52,9 +54,10 @@ def ask(
     """Ask a question and return its rows.
 
     With `tenant_id` the SQL must hold `tenant_id = %(tenant_id)s`, or TenantFilterError is raised and nothing is sent.
-    A dead connection is replaced once: questions change nothing, so they can be asked again. Raises UnavailableError,
-    TooMuchError or RefusedError.
+    A dead connection is replaced once: questions change nothing, so they can be asked again. Raises UnavailableError
+    (also while pages are switched off, and when somebody stopped the question), TooMuchError or RefusedError.
     """
+    refuse_when_off()
     values = dict(parameters or {})
     if tenant_id is not None:
         if TENANT_FILTER not in sql:
@@ -65,10 +68,12 @@ def ask(
     options = _QUESTION | {"log_comment": json.dumps({"purpose": purpose, "tenant": tenant_id or "*"})}
     try:
         with _client() as client:
-            return _rows(client.execute(sql, values, settings=options))
+            return _rows(client.execute(sql, values, settings=options, query_id=_new_id()))
+    except StoppedError:
+        raise
     except UnavailableError:
         with _client(fresh=True) as client:
-            return _rows(client.execute(sql, values, settings=options))
+            return _rows(client.execute(sql, values, settings=options, query_id=_new_id()))
 
 
 def command(sql: str, parameters: Mapping[str, Any] | None = None, *, purpose: str) -> None:
@@ -113,6 +118,11 @@ def forget_connections() -> None:
             _pool.get_nowait().disconnect()
 
 
+def _new_id() -> str:
+    """Ours, so that a question in ClickHouse's log and list is known to be of this program."""
+    return f"spendops-{uuid4()}"
+
+
 def _rows(answer: Any) -> list[tuple[Any, ...]]:
     return list(answer)
 
@@ -146,6 +156,8 @@ def translated() -> Iterator[None]:
         raise UnavailableError(f"ClickHouse does not answer ({type(error).__name__}).") from error
     except ServerException as error:
         message = str(error.message).splitlines()[0]
+        if error.code == ErrorCodes.QUERY_WAS_CANCELLED:
+            raise StoppedError("The question was stopped by whoever runs this installation.") from error
         kind = TooMuchError if error.code in _TOO_MUCH else RefusedError
         raise kind(error.code, f"ClickHouse refused a statement: {message}") from error
     except Error as error:

@@ -11,6 +11,14 @@ class UnavailableError(ClickHouseError):
     """ClickHouse does not answer: not started, unreachable, or gone in the middle. Trying later may help."""
 
 
+class StoppedError(UnavailableError):
+    """Somebody stopped the question while it ran. It is not asked again by itself."""
+
+
+class PagesOffError(UnavailableError):
+    """The pages are switched off (SPENDOPS_SPEND_PAGES): they ask nothing. Jobs, budgets and consumers go on."""
+
+
 class RefusedError(ClickHouseError):
     """ClickHouse refused a statement (its error code in `code`): trying again will not help."""
 
