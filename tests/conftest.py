@@ -83,7 +83,7 @@ def clickhouse(_clickhouse_server: None) -> None:
     """The embedded engine with our tables, empty. One for the whole run, in a process of its own."""
     from spend.clickhouse.client import command
 
-    for table in ("usage_events", "denial_events", "usage_daily"):
+    for table in ("usage_events", "denial_events", "usage_daily", "imported_usage"):
         command(f"TRUNCATE TABLE {table}", purpose="an empty table for a test")
 
 

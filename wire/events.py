@@ -63,7 +63,8 @@ class Denied(StrEnum):
     OUTBOX_UNAVAILABLE = "outbox_unavailable"
 
 
-class UsageEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+# `gc=False`: an event holds texts, numbers and maps of these, never a circle, and they are decoded by the thousand
+class UsageEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One call that was forwarded to a provider.
 
     `ts`, `tenant` and `key` of an `event_id` never change; a re-rating writes the same event with a higher `rev`.
@@ -90,6 +91,7 @@ class UsageEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     charge: str | None = None  # what the tenant is charged: cost, unless an override says otherwise
     usage_source: UsageSource = UsageSource.PROVIDER
     kind: str = "call"  # or "adjustment": money without a call
+    calls: int = 1  # how many calls it stands for: a bucket of a provider's report may hold many, or none any more
     adjusts: str = ""  # the event that this one corrects, or stands for, because its month was sealed
     source: str = ""  # where usage that did not pass the gateway was imported from
     service_tier: str = ""
@@ -105,7 +107,7 @@ class UsageEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     request_id: str = ""
 
 
-class DenialEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class DenialEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One call that was refused. `key` is the key's id, or only its public id when the key is not known."""
 
     event_id: str

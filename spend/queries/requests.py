@@ -47,6 +47,7 @@ class RequestRow(NamedTuple):
     charge: Decimal | None
     usage_source: str
     kind: str
+    calls: int
     adjusts: str
     source: str
     service_tier: str
@@ -104,6 +105,7 @@ def find_requests(
     """
     where = Conditions().arrived_on(tenant_id, first, last).envs(envs).keys(keys)
     where.equal(project_id=project, key_id=key, status=status)
+    where.add("(calls > 0 OR kind != 'call')")  # imported usage that was withdrawn, or passed the gateway, is not there
     if model:
         where.add(_MODEL, model=model)
     if event_id := uuid_or_none(search):

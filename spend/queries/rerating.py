@@ -48,6 +48,7 @@ class PastEvent(NamedTuple):
     charge: str | None
     usage_source: str
     kind: str
+    calls: int
     adjusts: str
     source: str
     service_tier: str
@@ -144,8 +145,14 @@ def events_in(
 
 
 def _calls(scope: Scope) -> tuple[str, dict[str, Any]]:
-    """The condition of a scope, and what it refers to. Adjustments are nobody's price and never in it."""
-    parts = ["kind = 'call'", "ts >= fromUnixTimestamp64Milli(%(begin)s) AND ts < fromUnixTimestamp64Milli(%(end)s)"]
+    """The condition of a scope, and what it refers to.
+
+    Adjustments are nobody's price and never in it; imported usage is priced by its import alone (`spend.importing`).
+    """
+    parts = [
+        "kind = 'call' AND source = ''",
+        "ts >= fromUnixTimestamp64Milli(%(begin)s) AND ts < fromUnixTimestamp64Milli(%(end)s)",
+    ]
     if scope.tenant_id:
         parts.append("tenant_id = %(only_tenant)s")
     if scope.provider:

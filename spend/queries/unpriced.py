@@ -34,10 +34,10 @@ def unpriced_models(tenant_id: str, *, keys: Collection[str] | None = None) -> l
     """
     now = timezone.now()
     where = Conditions().arrived(ms_of(now - timedelta(days=DAYS)), ms_of(now + timedelta(days=1)))
-    where.keys(keys).add("isNull(charge) AND kind = 'call'")
+    where.keys(keys).add("isNull(charge) AND kind = 'call' AND calls > 0")
     sql = (
-        "SELECT model_asked, provider, count() AS calls, sum(input_tokens + output_tokens), min(ts), max(ts),"  # noqa: S608
+        "SELECT model_asked, provider, sum(calls) AS requests, sum(input_tokens + output_tokens), min(ts), max(ts),"  # noqa: S608
         f" arraySort(groupUniqArray(env)) FROM usage_events FINAL WHERE {where} GROUP BY model_asked, provider"
-        " ORDER BY calls DESC, model_asked, provider"
+        " ORDER BY requests DESC, model_asked, provider"
     )
     return [UnpricedModel(*row) for row in ask(sql, where.parameters, tenant_id=tenant_id, purpose="unpriced models")]

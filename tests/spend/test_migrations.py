@@ -72,7 +72,7 @@ def test_one_that_was_only_started_is_run_again(clickhouse, tmp_path, monkeypatc
 
 def test_the_schema_is_the_one_in_the_snapshot(clickhouse):
     """After a change on purpose, write the new text into the snapshot: its diff is what reviewers read."""
-    tables = ["denial_events", "schema_migrations", "usage_daily", "usage_events"]
+    tables = ["denial_events", "imported_usage", "schema_migrations", "usage_daily", "usage_events"]
     rows = ask(
         "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY name",
         across_tenants=True,
