@@ -7,6 +7,7 @@ from contextlib import suppress
 from celery import shared_task
 
 from spend.clickhouse.errors import UnavailableError
+from spend.forecasts.run import make_forecasts
 from spend.rerating.run import work_off_all
 from spend.unpriced import note_unpriced_models, settle_unpriced_models
 
@@ -30,3 +31,10 @@ def settle_unpriced() -> None:
 def go_on_with_reratings() -> None:
     """Go on with re-ratings. A run that is lost or comes twice does no harm."""
     work_off_all(seconds=AT_MOST_SECONDS)
+
+
+@shared_task
+def forecast() -> None:
+    """Make the forecasts whose history changed. While ClickHouse is away they stay as they are."""
+    with suppress(UnavailableError):
+        make_forecasts()

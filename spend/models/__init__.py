@@ -1,7 +1,16 @@
 """What spend keeps in SQL, a file a subject. Events are in ClickHouse."""
 
 from spend.models.counting import CountedZone, DirtyDay
+from spend.models.forecast import Forecast
 from spend.models.rerating import ReratedTenant, Rerating, ReratingPlan
 from spend.models.unpriced import UnpricedModel
 
-__all__ = ["CountedZone", "DirtyDay", "ReratedTenant", "Rerating", "ReratingPlan", "UnpricedModel"]
+__all__ = [
+    "CountedZone",
+    "DirtyDay",
+    "Forecast",
+    "ReratedTenant",
+    "Rerating",
+    "ReratingPlan",
+    "UnpricedModel",
+]
