@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from celery import shared_task
 
+from spend.anomalies.run import look_for_anomalies
 from spend.clickhouse.errors import UnavailableError
 from spend.forecasts.run import make_forecasts
 from spend.rerating.run import work_off_all
@@ -38,3 +39,10 @@ def forecast() -> None:
     """Make the forecasts whose history changed. While ClickHouse is away they stay as they are."""
     with suppress(UnavailableError):
         make_forecasts()
+
+
+@shared_task
+def find_anomalies() -> None:
+    """Look at the last days of all tenants. While ClickHouse is away nothing is known, and the next run looks again."""
+    with suppress(UnavailableError):
+        look_for_anomalies()

@@ -37,6 +37,7 @@ app.conf.beat_schedule = {
     "back KV up": {"task": "publishing.tasks.back_up_stores", "schedule": crontab(minute="52")},
     "work off changes of many keys": {"task": "tenants.tasks.work_off_key_batches", "schedule": 5.0},
     "go on with re-ratings": {"task": "spend.tasks.go_on_with_reratings", "schedule": 5.0},
+    "find anomalies": {"task": "spend.tasks.find_anomalies", "schedule": 60.0},
     "forecast": {"task": "spend.tasks.forecast", "schedule": 120.0},
     "collect unpriced models": {"task": "spend.tasks.collect_unpriced", "schedule": 30.0},
     "settle unpriced models": {"task": "spend.tasks.settle_unpriced", "schedule": 300.0},

@@ -190,6 +190,7 @@ PRICE_FILE = env.path("SPENDOPS_PRICE_FILE", "") if env.text("SPENDOPS_PRICE_FIL
 PRICE_BAND_PERCENT = env.number("SPENDOPS_PRICE_BAND_PERCENT", 10, least=0, most=1000)
 PRICE_CHANGES_MOST = env.number("SPENDOPS_PRICE_CHANGES_MOST", 200, least=0, most=1_000_000)
 BUDGET_TICK_SECONDS = env.number("SPENDOPS_BUDGET_TICK_SECONDS", 5, least=1, most=3600)
+ANOMALY_LEAST_USD = env.number("SPENDOPS_ANOMALY_LEAST_USD", 5, least=0, most=1_000_000)
 
 # -- mail and Slack
 _mail = urlsplit(env.secret("SPENDOPS_MAIL_URL"))

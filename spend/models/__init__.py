@@ -1,11 +1,13 @@
 """What spend keeps in SQL, a file a subject. Events are in ClickHouse."""
 
+from spend.models.anomaly import Anomaly
 from spend.models.counting import CountedZone, DirtyDay
 from spend.models.forecast import Forecast
 from spend.models.rerating import ReratedTenant, Rerating, ReratingPlan
 from spend.models.unpriced import UnpricedModel
 
 __all__ = [
+    "Anomaly",
     "CountedZone",
     "DirtyDay",
     "Forecast",

@@ -1,0 +1,1 @@
+"""Anomalies: days on which a project's model cost far more than such days do."""
