@@ -5,6 +5,7 @@ from __future__ import annotations
 from pricing.api.overrides import overrides
 from pricing.api.prices import prices
 from pricing.state.api import state
+from spend.anomalies.api import anomalies
 from spend.api import usage
 from tenants.api.audit import audit
 from tenants.api.keys import keys
@@ -34,6 +35,7 @@ api.add_router("/keys/leaks", leaks)
 api.add_router("/keys", keys)
 api.add_router("/overrides", overrides)
 api.add_router("/usage", usage)
+api.add_router("/anomalies", anomalies)
 
 state_api = FramedAPI(
     title="SpendOps state service",

@@ -18,6 +18,7 @@ NAVIGATION = (
     ("Spend", "spend:overview", "chart-bar"),
     ("Requests", "spend:requests", "list-details"),
     ("Denials", "spend:denials", "ban"),
+    ("Anomalies", "spend:anomalies", "activity"),
     ("Budgets", "budgets:list", "wallet"),
     ("Projects", "tenants:projects", "folders"),
     ("API keys", "tenants:keys", "key"),

@@ -36,6 +36,9 @@ PAGES: dict[tuple[str, str], Expected] = {
     ("GET", "spend:request"): Expected(SPEND, 200, 404),
     ("GET", "spend:denials"): Expected(SPEND, 200),
     ("GET", "spend:denials_rows"): Expected(SPEND, 200),
+    ("GET", "spend:anomalies"): Expected(BUDGETS, 200),
+    ("GET", "spend:anomaly"): Expected(BUDGETS, 200, 404),
+    ("POST", "spend:anomaly_settle"): Expected(BUDGETS, 302, 404),
     ("GET", "spend:unpriced"): Expected(SPEND, 200),
     ("GET", "spend:reratings"): Expected(by(P), 200, 403),
     ("GET", "spend:rerating_new"): Expected(by(P), 200, 403),
@@ -280,6 +283,9 @@ OPERATIONS: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/prices/syncs/{sync_id}/approve"): by(P),
     ("POST", "/prices/syncs/{sync_id}/reject"): by(P),
     ("POST", "/prices/facts"): by(P),
+    ("GET", "/anomalies"): BUDGETS,
+    ("GET", "/anomalies/{anomaly_id}"): BUDGETS,
+    ("POST", "/anomalies/{anomaly_id}/settle"): BUDGETS,
 }
 
 # The same below /api/state, where no shared token is set.
