@@ -139,6 +139,16 @@ def cells(
     return [Cell(_begin(row[0], of, days, each), tuple(row[1:end]), *row[end:]) for row in rows]
 
 
+def single_events(tenant_id: str, of: Slice) -> Conditions:
+    """The conditions under which a single event is in a slice. Raises ValueError for what cannot be asked."""
+    days = calendar(of.zone) if of.zone else calendar_of(tenant_id)
+    narrowed = [dimension(name) for name in (*of.only, *of.without)]
+    where = _where(of, narrowed, from_days=False).arrived(*days.bounds(of.first, of.last))
+    for item in narrowed:
+        where.parameters |= item.parameters
+    return where
+
+
 def _where(of: Slice, narrowed: Sequence[Dimension], *, from_days: bool) -> Conditions:
     where = Conditions().keys(of.keys)
     values = [*((wanted, "IN") for wanted in of.only.values()), *((wanted, "NOT IN") for wanted in of.without.values())]
