@@ -161,6 +161,7 @@ CLICKHOUSE_EMBEDDED = not CLICKHOUSE_URL
 if CLICKHOUSE_EMBEDDED:
     _password = local_secret(env, "SPENDOPS_CLICKHOUSE_PASSWORD", SPENDOPS.data, production=False)
     CLICKHOUSE_URL = f"clickhouse://default:{quote(_password, safe='')}@127.0.0.1:{CLICKHOUSE_PORT}/spendops"
+SEAL_GRACE_HOURS = env.number("SPENDOPS_SEAL_GRACE_HOURS", 24, least=1, most=24 * 28)
 SPEND_PAGES = env.choice("SPENDOPS_SPEND_PAGES", "on", {"on", "off"}) == "on"
 if urlsplit(CLICKHOUSE_URL).scheme not in ("clickhouse", "clickhouses"):
     raise SettingError(

@@ -95,8 +95,8 @@ def cells(
     """
     own = calendar_of(tenant_id)
     days = calendar(of.zone) if of.zone else own
-    chosen = [dimension(name) for name in by]
-    narrowed = [dimension(name) for name in (*of.only, *of.without)]
+    chosen = [dimension(name, tenant_id) for name in by]
+    narrowed = [dimension(name, tenant_id) for name in (*of.only, *of.without)]
     from_days = (
         each is not Each.HOUR
         and days.zone == own.zone
@@ -142,7 +142,7 @@ def cells(
 def single_events(tenant_id: str, of: Slice) -> Conditions:
     """The conditions under which a single event is in a slice. Raises ValueError for what cannot be asked."""
     days = calendar(of.zone) if of.zone else calendar_of(tenant_id)
-    narrowed = [dimension(name) for name in (*of.only, *of.without)]
+    narrowed = [dimension(name, tenant_id) for name in (*of.only, *of.without)]
     where = _where(of, narrowed, from_days=False).arrived(*days.bounds(of.first, of.last))
     for item in narrowed:
         where.parameters |= item.parameters
