@@ -221,6 +221,10 @@ AUDIT_HEADS = env.path("SPENDOPS_AUDIT_HEADS", str(SPENDOPS.data / "audit" / "he
 KV_BACKUPS = env.path("SPENDOPS_KV_BACKUPS", str(SPENDOPS.data / "backups" / "kv"))
 KV_BACKUPS_KEPT = env.number("SPENDOPS_KV_BACKUPS_KEPT", 8, least=1, most=10_000)
 
+# -- exports: files of spend, on a disk that web processes and the worker share
+EXPORTS = env.path("SPENDOPS_EXPORTS", str(SPENDOPS.data / "exports"))
+EXPORT_DAYS = env.number("SPENDOPS_EXPORT_DAYS", 7, least=1, most=365)
+
 # -- sessions, cookies, headers
 SESSION_IDLE_SECONDS = env.number("SPENDOPS_SESSION_IDLE_SECONDS", 15 * 60, least=60)
 SESSION_ABSOLUTE_SECONDS = env.number("SPENDOPS_SESSION_ABSOLUTE_SECONDS", 8 * 3600, least=300)
