@@ -40,6 +40,11 @@ class Books:
         self._began = time.monotonic()
         self._closed, self._seals = closed_months()
 
+    @property
+    def any_closed(self) -> bool:
+        """Whether any tenant has a sealed month."""
+        return self._seals > 0
+
     def closed_until(self, tenant_id: str) -> int:
         """The first moment (Unix ms) of a tenant's first month that is not sealed, nor being sealed; 0: none is."""
         return self._closed.get(tenant_id, 0)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from uuid import UUID
 
 import msgspec
 
 from spend.clickhouse.client import ask
 from spend.closing.booking import Books, booking
+from spend.closing.ids import derived_id
 from wire.events import UsageEvent
 
 FRESH_MS = (
     30 * 60_000
 )  # a month is sealed an hour after its end at the earliest: what is newer is never of a sealed one
 _IDS_AT_ONCE = 2_000  # a statement is 256 KB at most
-_VERSION, _VARIANT = 8 << 76, 2 << 62
-_RANDOM = (1 << 76) - 1 & ~(3 << 62)
 
 
 @contextmanager
@@ -61,20 +58,6 @@ def _moved(tenant: str, events: Sequence[UsageEvent], closed_until: int) -> Iter
         at = stored.get(ids[event.event_id], closed_until)
         if event.event_id not in stored and at >= closed_until:
             yield msgspec.structs.replace(event, event_id=ids[event.event_id], ts=at, adjusts=event.event_id)
-
-
-def derived_id(what: str, ts: int, *names: str) -> str:
-    """An event id that stands for something said about an event: the same for the same names.
-
-    A UUID of version 8 that begins with the event's own moment (Unix ms) as a UUIDv7 does: `original_ms` reads it.
-    """
-    digest = hashlib.sha256("\x00".join((what, *names)).encode()).digest()
-    return str(UUID(int=ts << 80 | int.from_bytes(digest[:10]) & _RANDOM | _VERSION | _VARIANT))
-
-
-def original_ms(event_id: str) -> int:
-    """The moment that an id begins with, Unix ms."""
-    return UUID(event_id).int >> 80
 
 
 def moments_of(tenant: str, event_ids: Iterable[str]) -> dict[str, int]:

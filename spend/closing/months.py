@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -79,7 +79,7 @@ def first_month(tenant_id: str) -> date | None:
     return first.replace(day=1) if days else None
 
 
-def next_month(tenant_id: str, seals: Sequence[MonthSeal] | None = None) -> date | None:
+def next_month(tenant_id: str, seals: Iterable[MonthSeal] | None = None) -> date | None:
     """The month to be sealed next: the one after the last that is, or that of the first usage. None without usage."""
     known = [seal.month for seal in (seals_of(tenant_id) if seals is None else seals)]
     return month_after(max(known)) if known else first_month(tenant_id)
