@@ -46,7 +46,7 @@ def _cost(row: RequestRow) -> tuple[Explanation | None, str]:
             provider=row.provider,
             model_priced=row.model_priced,
             price_version=row.price_version,
-            ts_ms=arrived_ms(row.event_id, ms_of(row.ts)),
+            ts_ms=arrived_ms(str(row.event_id), ms_of(row.ts)),
             units=row.units,
             service_tier=row.service_tier,
         )
@@ -65,7 +65,7 @@ def _charge(tenant_id: str, row: RequestRow) -> tuple[ExplainedCharge | None, st
             model_priced=row.model_priced,
             price_version=row.price_version,
             override_version=row.override_version,
-            ts_ms=arrived_ms(row.event_id, ms_of(row.ts)),
+            ts_ms=arrived_ms(str(row.event_id), ms_of(row.ts)),
             units=row.units,
             service_tier=row.service_tier,
         )
