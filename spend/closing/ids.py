@@ -22,4 +22,9 @@ def derived_id(what: str, ts: int, *names: str) -> str:
 
 def arrived_ms(event_id: str, ts: int) -> int:
     """When a call arrived, Unix ms: for one that was booked late this is not its `ts`, which is where it is booked."""
-    return UUID(event_id).int >> 80 if event_id[_AT_VERSION] == str(DERIVED) else ts
+    return UUID(event_id).int >> 80 if is_derived(event_id) else ts
+
+
+def is_derived(event_id: str) -> bool:
+    """Whether an event id, as a UUID is written, is one of these."""
+    return event_id[_AT_VERSION : _AT_VERSION + 1] == str(DERIVED)

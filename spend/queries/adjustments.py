@@ -36,9 +36,7 @@ def adjustments_of(tenant_id: str, event_ids: Sequence[str]) -> list[Adjustment]
     """All adjustments of these calls. Raises UnavailableError."""
     if not event_ids:
         return []
-    with tenant_scope(tenant_id):
-        ends = list(MonthSeal.objects.filter(tenant_id=tenant_id).values_list("end_ms", flat=True))
-    hours = tuple({f"{moment_of(end):%Y-%m-%d %H:00:00}" for end in ends})
+    hours = hours_booked_on(tenant_id)
     found: list[Adjustment] = []
     for first in range(0, len(event_ids) if hours else 0, _IDS_AT_ONCE):
         parameters = {"hours": hours, "ids": tuple(event_ids[first : first + _IDS_AT_ONCE])}
@@ -48,3 +46,10 @@ def adjustments_of(tenant_id: str, event_ids: Sequence[str]) -> list[Adjustment]
             for event_id, adjusts, ts, cost, charge in rows
         )
     return found
+
+
+def hours_booked_on(tenant_id: str) -> tuple[str, ...]:
+    """The hours in which there may be what is booked for sealed months, as ClickHouse reads moments of UTC."""
+    with tenant_scope(tenant_id):
+        ends = MonthSeal.objects.filter(tenant_id=tenant_id).values_list("end_ms", flat=True)
+        return tuple({f"{moment_of(end):%Y-%m-%d %H:00:00}" for end in ends})
