@@ -55,7 +55,7 @@ def daily_chart(spend: Stack, *, today: date, axis_last: date, cumulative: bool 
         yaxis={
             "type": "linear",
             "tickprefix": "$",
-            "tickformat": _tick_format(max(tops, default=Decimal(0))),
+            "tickformat": tick_format(max(tops, default=Decimal(0))),
             "rangemode": "tozero",
             "gridcolor": GRID[0],
             "zerolinecolor": GRID[0],
@@ -88,7 +88,7 @@ def _running(values: list[Decimal]) -> list[Decimal]:
     return Series("", 0, values).cumulative()
 
 
-def _tick_format(top: Decimal) -> str:
+def tick_format(top: Decimal) -> str:
     """As many places as the axis needs: none for tens, cents for dollars, more for fractions of a cent."""
     if top >= 10 or top <= 0:
         return ",.0f"

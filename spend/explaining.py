@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pricing.explain import ExplainedCharge, Explanation, NotExplainedError, explain, explain_charge
+from spend.closing.ids import arrived_ms
 from spend.queries.requests import RequestRow
 from spend.zones import ms_of
 from wire.money import decimal_from_pico
@@ -45,7 +46,7 @@ def _cost(row: RequestRow) -> tuple[Explanation | None, str]:
             provider=row.provider,
             model_priced=row.model_priced,
             price_version=row.price_version,
-            ts_ms=ms_of(row.ts),
+            ts_ms=arrived_ms(str(row.event_id), ms_of(row.ts)),
             units=row.units,
             service_tier=row.service_tier,
         )
@@ -64,7 +65,7 @@ def _charge(tenant_id: str, row: RequestRow) -> tuple[ExplainedCharge | None, st
             model_priced=row.model_priced,
             price_version=row.price_version,
             override_version=row.override_version,
-            ts_ms=ms_of(row.ts),
+            ts_ms=arrived_ms(str(row.event_id), ms_of(row.ts)),
             units=row.units,
             service_tier=row.service_tier,
         )

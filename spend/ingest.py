@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from spend.clickhouse.client import insert
+from spend.closing.late import booked
 from spend.rollup import mark
 from spend.zones import Calendars
 from wire.events import DenialEvent, UsageEvent, decode_denial, decode_usage
@@ -69,8 +70,9 @@ def store_usage(
     events: Sequence[UsageEvent], *, since_ms: int | None = None, calendars: Calendars | None = None
 ) -> None:
     """Insert usage events and mark their days. Harmless to repeat. Raises ClickHouseError."""
-    insert_usage(events, purpose="ingest usage")
-    mark(events, since_ms=since_ms or time.time_ns() // 1_000_000, calendars=calendars)
+    with booked(events) as events:
+        insert_usage(events, purpose="ingest usage")
+        mark(events, since_ms=since_ms or time.time_ns() // 1_000_000, calendars=calendars)
 
 
 def insert_usage(events: Sequence[UsageEvent], *, purpose: str) -> None:

@@ -212,8 +212,8 @@ def _boundaries(
     for world in (held, assumed):
         matches = (world.match(call) for call in calls)
         for prices in {(match.provider, match.model): match.prices for match in matches if match}.values():
-            moments |= _turns(prices, begin, end)
-            lengths |= _lengths(prices)
+            moments |= turns_of(prices, begin, end)
+            lengths |= lengths_of(prices)
         for tenant in {call.tenant for call in calls}:
             rules = world.overrides.get(tenant)
             moments |= {at for rule in (rules.rules if rules else ()) for at in (rule.start, rule.end)}
@@ -226,7 +226,7 @@ def _boundaries(
     return within, sorted(lengths)
 
 
-def _turns(prices: ModelPrices, begin: int, end: int) -> set[int]:
+def turns_of(prices: ModelPrices, begin: int, end: int) -> set[int]:
     """When prices may change: at midnight (UTC) of days, and at hours of each day."""
     spans: list[PricePeriod | PriceVariant] = [*prices.periods, *prices.variants]
     days = {span.start for span in spans if span.start} | {each.until for each in prices.variants if each.until}
@@ -240,7 +240,8 @@ def _turns(prices: ModelPrices, begin: int, end: int) -> set[int]:
     return found
 
 
-def _lengths(prices: ModelPrices) -> set[int]:
+def lengths_of(prices: ModelPrices) -> set[int]:
+    """The lengths of context from which on other prices may hold."""
     spans: list[PricePeriod | PriceVariant] = [*prices.periods, *prices.variants]
     listed = (price for span in spans for price in span.prices.values())
     return {start + 1 for price in listed if isinstance(price, Tiered) for start, _ in price.tiers}

@@ -161,6 +161,7 @@ CLICKHOUSE_EMBEDDED = not CLICKHOUSE_URL
 if CLICKHOUSE_EMBEDDED:
     _password = local_secret(env, "SPENDOPS_CLICKHOUSE_PASSWORD", SPENDOPS.data, production=False)
     CLICKHOUSE_URL = f"clickhouse://default:{quote(_password, safe='')}@127.0.0.1:{CLICKHOUSE_PORT}/spendops"
+SEAL_GRACE_HOURS = env.number("SPENDOPS_SEAL_GRACE_HOURS", 24, least=1, most=24 * 28)
 SPEND_PAGES = env.choice("SPENDOPS_SPEND_PAGES", "on", {"on", "off"}) == "on"
 if urlsplit(CLICKHOUSE_URL).scheme not in ("clickhouse", "clickhouses"):
     raise SettingError(
@@ -220,6 +221,10 @@ AUDIT_HEADS = env.path("SPENDOPS_AUDIT_HEADS", str(SPENDOPS.data / "audit" / "he
 # -- KV: backups of the namespaces
 KV_BACKUPS = env.path("SPENDOPS_KV_BACKUPS", str(SPENDOPS.data / "backups" / "kv"))
 KV_BACKUPS_KEPT = env.number("SPENDOPS_KV_BACKUPS_KEPT", 8, least=1, most=10_000)
+
+# -- exports: files of spend, on a disk that web processes and the worker share
+EXPORTS = env.path("SPENDOPS_EXPORTS", str(SPENDOPS.data / "exports"))
+EXPORT_DAYS = env.number("SPENDOPS_EXPORT_DAYS", 7, least=1, most=365)
 
 # -- sessions, cookies, headers
 SESSION_IDLE_SECONDS = env.number("SPENDOPS_SESSION_IDLE_SECONDS", 15 * 60, least=60)

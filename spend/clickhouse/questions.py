@@ -1,7 +1,7 @@
 """The questions that run at this moment, and stopping them.
 
-Both ClickHouse and the embedded engine list what runs with its `log_comment`, where the one door writes purpose and tenant.
-Stopping is asked for, not waited for: the engine ends a statement between two blocks.
+Both ClickHouse and the embedded engine list what runs with its `log_comment`, where the one door writes purpose and
+tenant. Stopping is asked for, not waited for: the engine ends a statement between two blocks.
 """
 
 from __future__ import annotations

@@ -1,18 +1,26 @@
 """What spend keeps in SQL, a file a subject. Events are in ClickHouse."""
 
 from spend.models.anomaly import Anomaly
+from spend.models.closing import Booking, MonthSeal, Statement
+from spend.models.cost_centres import CostCentreBook
 from spend.models.counting import CountedZone, DirtyDay
+from spend.models.export import Export
 from spend.models.forecast import Forecast
 from spend.models.rerating import ReratedTenant, Rerating, ReratingPlan
 from spend.models.unpriced import UnpricedModel
 
 __all__ = [
     "Anomaly",
+    "Booking",
+    "CostCentreBook",
     "CountedZone",
     "DirtyDay",
+    "Export",
     "Forecast",
+    "MonthSeal",
     "ReratedTenant",
     "Rerating",
     "ReratingPlan",
+    "Statement",
     "UnpricedModel",
 ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from spend.cost_centres import dimension as cost_centres
+from spend.cost_centres.rules import Book
 from spend.queries.rollup import GROUPS
 
 TAG = "tag:"  # `tag:team` is the value of the tag "team"; "" where a call has none
@@ -48,6 +50,7 @@ LABELS = {
     "http_status": "HTTP status",
     "streamed": "Streamed",
     "cached": "From the cache",
+    cost_centres.NAME: "Cost centre",
 }
 
 
@@ -57,15 +60,21 @@ class Dimension(NamedTuple):
     name: str
     of_events: str
     of_days: str | None
-    parameters: dict[str, str] = {}
+    parameters: dict[str, Any] = {}
 
 
-def dimension(name: str) -> Dimension:
-    """The dimension of a name. Raises ValueError for one that does not exist; the message lists those that do."""
+def dimension(name: str, tenant_id: str = "") -> Dimension:
+    """The dimension of a name. Cost centres are a tenant's own, and need one where the SQL matters.
+
+    Raises ValueError for one that does not exist; the message lists those that do.
+    """
     if name in GROUPS:
         return Dimension(name, _OF_EVENTS.get(name, GROUPS[name]), GROUPS[name])
     if name in _OF_EVENTS:
         return Dimension(name, _OF_EVENTS[name], None)
+    if name == cost_centres.NAME:
+        found = cost_centres.expression(cost_centres.book_of(tenant_id) if tenant_id else Book())
+        return Dimension(name, found.of_events, found.of_days, found.parameters)
     if name.startswith(TAG) and _TAG_NAME.fullmatch(tag := name.removeprefix(TAG)):
         parameter = f"tag_{tag.encode().hex()}"  # the same tag has the same parameter wherever it is named
         return Dimension(name, f"tags[%({parameter})s]", None, {parameter: tag})

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from spend.clickhouse.client import ask
+from spend.closing.ids import is_derived
+from spend.queries.adjustments import hours_booked_on
 from spend.queries.filters import NEWEST_FIRST, Conditions, uuid_or_none
 from spend.queries.rollup import counted_days
 from spend.zones import calendar_of, ms_of
@@ -72,11 +74,15 @@ def request_by_id(tenant_id: str, event_id: str, *, keys: Collection[str] | None
 
     `keys`: those whose calls may be seen; None means all.
     """
-    try:
-        at = event_id_ms(event_id)
-    except ValueError:
-        return None
-    where = Conditions().arrived(at - _ID_SLACK_MS, at + _ID_SLACK_MS)
+    if is_derived(event_id):
+        hours = hours_booked_on(tenant_id)
+        where = Conditions().add("toStartOfHour(ts) IN %(hours)s", hours=hours) if hours else Conditions().add("1 = 0")
+    else:
+        try:
+            at = event_id_ms(event_id)
+        except ValueError:
+            return None
+        where = Conditions().arrived(at - _ID_SLACK_MS, at + _ID_SLACK_MS)
     where.keys(keys).add("event_id = %(event_id)s", event_id=uuid_or_none(event_id))
     rows = ask(f"{_SELECT} WHERE {where}", where.parameters, tenant_id=tenant_id, purpose="request by id")
     return RequestRow(*rows[0]) if rows else None

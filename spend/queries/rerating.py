@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from spend.clickhouse.client import ask
+from spend.closing.ids import arrived_ms
 from spend.queries.filters import Conditions
 from spend.rerating.scope import Cursor, Scope, Window
 from wire.events import Status, UsageEvent, UsageSource
@@ -67,6 +68,11 @@ class PastEvent(NamedTuple):
     def rated(self) -> Rated:
         """What it costs as it stands."""
         return Rated(_pico(self.cost), _pico(self.charge), self.model_priced)
+
+    @property
+    def arrived_ms(self) -> int:
+        """When the call arrived, by which it is priced, Unix ms."""
+        return arrived_ms(self.event_id, self.ts)
 
     @property
     def id_bytes(self) -> bytes:

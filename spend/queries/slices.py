@@ -95,8 +95,8 @@ def cells(
     """
     own = calendar_of(tenant_id)
     days = calendar(of.zone) if of.zone else own
-    chosen = [dimension(name) for name in by]
-    narrowed = [dimension(name) for name in (*of.only, *of.without)]
+    chosen = [dimension(name, tenant_id) for name in by]
+    narrowed = [dimension(name, tenant_id) for name in (*of.only, *of.without)]
     from_days = (
         each is not Each.HOUR
         and days.zone == own.zone
@@ -137,6 +137,16 @@ def cells(
     rows = ask(sql, where.parameters, tenant_id=tenant_id, purpose=purpose)
     end = 1 + len(groups)
     return [Cell(_begin(row[0], of, days, each), tuple(row[1:end]), *row[end:]) for row in rows]
+
+
+def single_events(tenant_id: str, of: Slice) -> Conditions:
+    """The conditions under which a single event is in a slice. Raises ValueError for what cannot be asked."""
+    days = calendar(of.zone) if of.zone else calendar_of(tenant_id)
+    narrowed = [dimension(name, tenant_id) for name in (*of.only, *of.without)]
+    where = _where(of, narrowed, from_days=False).arrived(*days.bounds(of.first, of.last))
+    for item in narrowed:
+        where.parameters |= item.parameters
+    return where
 
 
 def _where(of: Slice, narrowed: Sequence[Dimension], *, from_days: bool) -> Conditions:

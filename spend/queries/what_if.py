@@ -17,7 +17,10 @@ from spend.queries.filters import Conditions
 from wire.money import pico_from_usd_string
 
 _NAMES_MOST = 2_000  # beyond, a statement would become too long: then all calls are read
-_IN_WINDOW = "kind = 'call' AND source = '' AND ts >= fromUnixTimestamp64Milli(%(begin)s) AND ts < fromUnixTimestamp64Milli(%(end)s)"
+_IN_WINDOW = (  # imported usage is priced by its import alone
+    "kind = 'call' AND source = ''"
+    " AND ts >= fromUnixTimestamp64Milli(%(begin)s) AND ts < fromUnixTimestamp64Milli(%(end)s)"
+)
 _USD = "toString(sum(ifNull({}, toDecimal128(0, 12))))"
 _CALLED = f"""
 SELECT tenant_id, provider, model_asked, model_priced, price_version, count(), countIf(isNull(charge)),

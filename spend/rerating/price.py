@@ -31,12 +31,12 @@ class Rater:
         match = self.match(event.provider, event.model_asked, event.model_priced, event.price_version)
         listed = None
         if match is not None:
-            moment = datetime.fromtimestamp(event.ts / 1000, UTC)
+            moment = datetime.fromtimestamp(event.arrived_ms / 1000, UTC)
             listed = match.prices.at(moment, context_of(event.service_tier))
         cost = 0 if not event.units else None if listed is None else cost_of(event.units, listed).total
         priced = match.priced_as if match is not None else ""
         rule = overrides.rule_for(
-            provider=event.provider, model=priced or event.model_asked, project=event.project, at_ms=event.ts
+            provider=event.provider, model=priced or event.model_asked, project=event.project, at_ms=event.arrived_ms
         )
         before, after = event.rated, Rated(cost, charge_of(event.units, listed, rule, cost=cost), priced)
         lost = (was is not None and now is None for was, now in zip(before[:2], after[:2], strict=True))

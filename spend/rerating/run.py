@@ -5,7 +5,7 @@ to be written and what changes by them; counting moves the cursor, adds the sums
 Killed between any two, the block is taken up again: what the plan names is not counted twice, whether or not it was
 written before. Prices and overrides are those of the versions that the job holds on to, so that whoever repeats a block
 writes the very same. Two workers at once are kept apart by a claim that runs out; the one that lost it can only write
-what the other writes, and counts nothing.
+what the other writes, and counts nothing. Calls of sealed months are not written again (`spend.rerating.sealed`).
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from pricing.models import PriceBook as Published
 from pricing.queries_overrides import finder_of, newest_version
 from pricing.render import pricing_blob
 from spend.clickhouse.errors import ClickHouseError, UnavailableError
+from spend.closing.booking import Books, booking
 from spend.ingest import insert_usage
 from spend.models import ReratedTenant, Rerating, ReratingPlan
 from spend.queries.rerating import HOUR, PastEvent, Rated, count_events, events_in, windows_from
 from spend.rerating.price import Rater
 from spend.rerating.scope import Cursor, Scope, Window
+from spend.rerating.sealed import ADJUSTMENT, Sealed
 from spend.rerating.sums import Sums, added
 from spend.rollup import mark_moments
 from spend.zones import Calendars
@@ -166,22 +168,30 @@ class _Worker:
             total = count_events(self._scope)
             _hold(self._job, total=total)
             self._job.total = total
-        block = self._taken_up() or self._next()
-        if block is None:
-            self._finish()
-            return False
-        found = self._priced(block)
+        with booking() as books:
+            if books.any_closed:
+                books.wait_for_others()  # nobody writes a call of a sealed month while we read it
+            block = self._taken_up() or self._next()
+            if block is not None:
+                self._work(block, books)
+                return True
+        self._finish()
+        return False
+
+    def _work(self, block: _Block, books: Books) -> None:
+        found = self._priced(block, books)
         sums = added([found.unchanged, found.changed])
         if not self._job.dry:
             plan = self._planned(block, found)
             if plan is not None:
+                books.hold()
                 if found.again:
                     insert_usage(found.again, purpose="re-rating")
-                moments = [(block.tenant, hour + within) for hour in plan.hours for within in (0, HOUR - 1)]
+                moments = [(block.tenant, event.ts) for event in found.again if event.kind == ADJUSTMENT]
+                moments += [(block.tenant, hour + within) for hour in plan.hours for within in (0, HOUR - 1)]
                 mark_moments(moments, since_ms=time.time_ns() // 1_000_000, calendars=self._calendars)
                 sums = added([found.unchanged, Sums.of(plan.sums)])
         self._count(block, sums)
-        return True
 
     def _taken_up(self) -> _Block | None:
         """The block whose plan somebody left."""
@@ -209,16 +219,23 @@ class _Worker:
         following = Cursor(window.tenant, last.ts // HOUR * HOUR, last.key, last.event_id)
         return _Block(window.tenant, events, following, None)
 
-    def _priced(self, block: _Block) -> _Found:
+    def _priced(self, block: _Block, books: Books) -> _Found:
         overrides = self._overrides_of(block.tenant)
+        sealed = Sealed(self._job.pk, block.tenant, books, block.events)
         counted = _ids(block.plan.ids) if block.plan is not None else frozenset()
         changed, unchanged = [0] * len(Sums._fields), [0] * len(Sums._fields)
         again: list[UsageEvent] = []
         ids = bytearray()
         for event in block.events:
             before, rated = self._rater.rate(event, overrides)
-            differs = rated != before
-            if differs:
+            in_sealed = sealed.holds(event)
+            if in_sealed:
+                before, rated = sealed.standing(event, before, rated)
+            differs = rated != before or (in_sealed and sealed.is_booked(event))
+            if differs and in_sealed:
+                versions = (self._rater.version, overrides.version)
+                again.append(sealed.adjustment(event, before, rated, versions=versions))
+            elif differs:
                 again.append(
                     event.again(
                         cost=_usd(rated.cost),
@@ -233,7 +250,7 @@ class _Worker:
             if differs:
                 ids += event.id_bytes
             sums = changed if differs else unchanged
-            for place, amount in enumerate(_contribution(before, rated, differs)):
+            for place, amount in enumerate(_contribution(before, rated, differs, in_sealed and differs)):
                 sums[place] += amount
         return _Found(Sums(*changed), Sums(*unchanged), bytes(ids), again)
 
@@ -323,7 +340,7 @@ def _within(cursor: Cursor, window: Window) -> Cursor:
     return cursor if cursor.tenant == window.tenant and cursor.hour >= window.begin else Cursor(window.tenant)
 
 
-def _contribution(before: Rated, after: Rated, differs: bool) -> tuple[int, ...]:
+def _contribution(before: Rated, after: Rated, differs: bool, adjusts: bool) -> tuple[int, ...]:
     return (
         1,
         int(differs),
@@ -333,6 +350,8 @@ def _contribution(before: Rated, after: Rated, differs: bool) -> tuple[int, ...]
         after.charge or 0,
         int(before.charge is None),
         int(after.charge is None),
+        int(adjusts),
+        (after.charge or 0) - (before.charge or 0) if adjusts else 0,
     )
 
 

@@ -17,6 +17,8 @@ class Sums(NamedTuple):
     charge_after: int = 0
     unpriced_before: int = 0
     unpriced_after: int = 0
+    adjusted: int = 0  # of those changed, the ones in sealed months: they stay, and the difference is booked apart
+    adjusted_charge: int = 0  # by how much those change
 
     @property
     def difference(self) -> int:

@@ -15,6 +15,7 @@ from tenants.errors import NameTakenError, StatusError
 from tenants.models import Project, Tenant
 from tenants.rules import clean_billing_day, clean_currency, clean_name, clean_quota, clean_reason, clean_time_zone
 from tenants.scope import tenant_scope
+from tenants.signals import zone_changing
 from tenants.tags import clean_tags
 
 FIRST_PROJECT = "Default"
@@ -82,6 +83,7 @@ def change_tenant(
             tenant.name = clean_name(name, what="tenant")
         if time_zone is not None:
             tenant.time_zone = clean_time_zone(time_zone)
+            zone_changing.send(Tenant, tenant=tenant, zone=tenant.time_zone)
         if currency is not None:
             tenant.currency = clean_currency(currency)
         if billing_day is not None:

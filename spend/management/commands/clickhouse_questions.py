@@ -1,4 +1,4 @@
-"""`manage.py clickhouse_questions [--kill PURPOSE | --kill-all]`: what ClickHouse is asked just now, and stopping it."""
+"""`manage.py clickhouse_questions [--kill PURPOSE | --kill-all]`: what runs in ClickHouse just now."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("spend", "0004_forecast"),
+        ("spend", "0006_month_close"),
         ("tenants", "0006_changes_of_many_keys"),
     ]
 

@@ -1,0 +1,1 @@
+"""Sealing months: who may still store what, the adjustments of what is sealed, and the statements."""

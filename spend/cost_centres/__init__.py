@@ -1,0 +1,1 @@
+"""Cost centres: who pays for usage, by rules that are a view over it, and how shared costs are split."""
