@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from spend.views import anomalies, denials, key_use, overview, requests, reratings, unpriced, what_if
+from spend.views import anomalies as anomaly_pages
+from spend.views import denials, key_use, overview, requests, reratings, unpriced, what_if
 
 app_name = "spend"
 urlpatterns: list[URLPattern] = [
@@ -18,9 +19,9 @@ urlpatterns: list[URLPattern] = [
     path("spend/keys/<str:key_id>/use", key_use.fragment, name="key_use"),
     path("spend/override-preview", what_if.override_preview, name="override_preview"),
     path("spend/price-impact/<int:sync_id>", what_if.price_impact, name="price_impact"),
-    path("anomalies", anomalies.page, name="anomalies"),
-    path("anomalies/<str:anomaly_id>", anomalies.one, name="anomaly"),
-    path("anomalies/<str:anomaly_id>/settle", anomalies.settle, name="anomaly_settle"),
+    path("anomalies", anomaly_pages.page, name="anomalies"),
+    path("anomalies/<str:anomaly_id>", anomaly_pages.one, name="anomaly"),
+    path("anomalies/<str:anomaly_id>/settle", anomaly_pages.settle, name="anomaly_settle"),
     path("unpriced", unpriced.page, name="unpriced"),
     path("reratings", reratings.page, name="reratings"),
     path("reratings/new", reratings.new, name="rerating_new"),
