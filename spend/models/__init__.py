@@ -6,6 +6,7 @@ from spend.models.cost_centres import CostCentreBook
 from spend.models.counting import CountedZone, DirtyDay
 from spend.models.export import Export
 from spend.models.forecast import Forecast
+from spend.models.importing import ImportingTenant, ImportPart, UsageImport
 from spend.models.rerating import ReratedTenant, Rerating, ReratingPlan
 from spend.models.unpriced import UnpricedModel
 
@@ -17,10 +18,13 @@ __all__ = [
     "DirtyDay",
     "Export",
     "Forecast",
+    "ImportPart",
+    "ImportingTenant",
     "MonthSeal",
     "ReratedTenant",
     "Rerating",
     "ReratingPlan",
     "Statement",
     "UnpricedModel",
+    "UsageImport",
 ]
