@@ -6,6 +6,8 @@ Bars carry money as decimal strings, so that what is drawn is exactly what the t
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from html import escape
@@ -13,17 +15,46 @@ from html import escape
 import plotly.graph_objects as go
 
 from spend.stack import Series, Stack
-from tenants.frame.charts import GRID, INK, OTHER, SERIES, SURFACE, TEXT, Chart
+from tenants.frame.charts import BAND, GRID, INK, OTHER, PACE, SERIES, SURFACE, TEXT, Chart
 from wire import display
 
 OPEN_DAY = "/"  # the hatching of a day that is not over
 
 
-def daily_chart(spend: Stack, *, today: date, axis_last: date, cumulative: bool = False) -> Chart:
+@dataclass(frozen=True)
+class Beside:
+    """What is drawn as lines beside the bars, USD by day. Empty: it is not drawn.
+
+    `forecast` are the days after today; `band` what has been spent by their end, low, middle and high, for the running
+    total. `pace` are the days of a limit's period; `before` the days that these are compared with, by their place.
+    """
+
+    forecast: Sequence[tuple[date, Decimal]] = ()
+    band: Sequence[tuple[Decimal, Decimal, Decimal]] = ()
+    pace: Sequence[tuple[date, Decimal]] = ()
+    before: Sequence[tuple[date, Decimal]] = ()
+
+    def of_pace(self, *, cumulative: bool) -> list[Decimal]:
+        """The pace as it is drawn."""
+        values = [value for _, value in self.pace]
+        return _running(values) if cumulative else values
+
+    def of_before(self, *, cumulative: bool) -> list[Decimal]:
+        """The compared days as they are drawn."""
+        values = [value for _, value in self.before]
+        return _running(values) if cumulative else values
+
+
+def daily_chart(
+    spend: Stack, *, today: date, axis_last: date, cumulative: bool = False, beside: Beside | None = None
+) -> Chart:
     """Stacked bars, a bar a day. The day that is still open is hatched."""
+    beside = beside or Beside()
     hatching = [OPEN_DAY if day == today else "" for day in spend.days]
-    figure = go.Figure(data=[_bars(spend, each, hatching, cumulative=cumulative) for each in spend.series])
-    tops = _running(spend.day_totals) if cumulative else spend.day_totals
+    bars = [_bars(spend, each, hatching, cumulative=cumulative) for each in spend.series]
+    lines = _lines(beside, spend, cumulative=cumulative)
+    figure = go.Figure(data=[*bars, *lines])
+    tops = [*(_running(spend.day_totals) if cumulative else spend.day_totals), *beside.of_pace(cumulative=cumulative)]
     half_a_day = timedelta(hours=12)
     figure.update_layout(
         template=None,
@@ -81,6 +112,48 @@ def _bars(spend: Stack, series: Series, hatching: list[str], *, cumulative: bool
             "line": {"width": 0},
             "pattern": {"shape": hatching, "fillmode": "replace", "size": 6, "solidity": 0.45},
         },
+    )
+
+
+def _lines(beside: Beside, spend: Stack, *, cumulative: bool) -> list[go.Scatter]:
+    lines = []
+    if beside.before:
+        # under the days that they are held against
+        days = [spend.days[0] + timedelta(days=number) for number in range(len(beside.before))]
+        names = [
+            f"{display.usd(each)} ({display.day(day, year=False)})"
+            for (day, _), each in zip(beside.before, beside.of_before(cumulative=cumulative), strict=True)
+        ]
+        lines.append(_line("Compared", days, beside.of_before(cumulative=cumulative), OTHER[0], "solid", names))
+    if beside.pace:
+        days, values = [day for day, _ in beside.pace], beside.of_pace(cumulative=cumulative)
+        lines.append(_line("Budget pace", days, values, PACE[0], "dot"))
+    if beside.forecast and cumulative:
+        days = [day for day, _ in beside.forecast]
+        low, mid, high = ([each[place] for each in beside.band] for place in range(3))
+        edge = _line("80 % range, to", days, high, "rgba(0,0,0,0)", "solid")
+        lines.append(edge)
+        floor = _line("80 % range, from", days, low, "rgba(0,0,0,0)", "solid")
+        floor.update(fill="tonexty", fillcolor=BAND[0])
+        lines += [floor, _line("Forecast", days, mid, INK[0], "dash")]
+    elif beside.forecast:
+        days, values = [day for day, _ in beside.forecast], [value for _, value in beside.forecast]
+        lines.append(_line("Forecast", days, values, INK[0], "dash"))
+    return lines
+
+
+def _line(
+    name: str, days: Sequence[date], values: Sequence[Decimal], colour: str, dash: str, said: Sequence[str] = ()
+) -> go.Scatter:
+    return go.Scatter(
+        name=name,
+        x=[day.isoformat() for day in days],
+        y=[f"{value:f}" for value in values],
+        customdata=list(said) or [display.usd(value) for value in values],
+        hovertemplate="%{customdata}",
+        mode="lines" if len(values) > 1 else "markers",
+        line={"width": 2, "dash": dash, "color": colour},
+        marker={"color": colour},
     )
 
 

@@ -15,6 +15,7 @@ from tenants.models import Tenant
 from wire.events import Denied, Status
 
 GROUPS = {"model": "Model", "project": "Project", "key": "API key", "provider": "Provider", "env": "Environment"}
+COMPARED = {"": "Off", "before": "The days before"}
 VIEWS = {"daily": "Daily", "cumulative": "Cumulative", "table": "Table"}
 STATUSES = {
     Status.OK: "OK",
@@ -150,7 +151,9 @@ class PeriodForm(forms.Form):
     def narrowed(self) -> bool:
         """Whether anything but the period is chosen."""
         return any(
-            self.value_of(name) for name in self.fields if name not in ("period", "first", "last", "group", "view")
+            self.value_of(name)
+            for name in self.fields
+            if name not in ("period", "first", "last", "group", "compare", "view")
         )
 
     @property
@@ -175,7 +178,13 @@ class OverviewForm(PeriodForm):
     """The spend page's filters."""
 
     group = forms.ChoiceField(choices=list(GROUPS.items()), required=False, label="Group by")
+    compare = forms.ChoiceField(choices=list(COMPARED.items()), required=False, label="Compare with")
     view = forms.ChoiceField(choices=list(VIEWS.items()), required=False, widget=forms.HiddenInput)
+
+    @property
+    def compared(self) -> bool:
+        """Whether the days before are drawn, too."""
+        return bool(self.value_of("compare"))
 
     @property
     def group_by(self) -> str:

@@ -11,6 +11,7 @@ app_name = "spend"
 urlpatterns: list[URLPattern] = [
     path("spend", overview.page, name="overview"),
     path("spend/data", overview.data, name="overview_data"),
+    path("spend/cache-saved", overview.cache_saved, name="cache_saved"),
     path("requests", requests.page, name="requests"),
     path("requests/rows", requests.rows, name="requests_rows"),
     path("requests/<uuid:event_id>", requests.one, name="request"),

@@ -13,9 +13,10 @@ from tenants.scope import tenant_scope
 class Outlook(NamedTuple):
     """What the days up to `last` will come to, USD; in four of five cases between `low` and `high`.
 
-    `days` are the days to come with the middle of each; `off` is by how much the forecast of two weeks ago missed what
-    these two weeks came to (0.04: 4 %), and `held` whether that lay within its interval. Both None without enough
-    history.
+    `days` are the days to come, today first, with the middle of each; `band` is what has been spent by the end of
+    each of them (low, middle, high), from the period's first day on; `off` is by how much the forecast of two weeks
+    ago missed what these two weeks came to (0.04: 4 %), and `held` whether that lay within its interval. Both None
+    without enough history.
     """
 
     last: date
@@ -23,6 +24,7 @@ class Outlook(NamedTuple):
     mid: Decimal
     high: Decimal
     days: list[tuple[date, Decimal]]
+    band: list[tuple[Decimal, Decimal, Decimal]]
     method: str
     history_days: int
     off: Decimal | None
@@ -49,10 +51,14 @@ def outlook(tenant_id: str, last: date, *, today: date, before: Decimal, spent_t
     ahead = (last - today) // timedelta(days=1)
     if row is None or not 0 <= ahead < len(row.mid):
         return None
-    low, mid, high = (before + max(Decimal(values[ahead]), spent_today) for values in (row.low, row.mid, row.high))
+    columns = [
+        [before + max(Decimal(value), spent_today) for value in values[: ahead + 1]]
+        for values in (row.low, row.mid, row.high)
+    ]
+    band = [(low, mid, high) for low, mid, high in zip(*columns, strict=True)]
     days = [(today + timedelta(days=number), Decimal(row.daily[number])) for number in range(ahead + 1)]
     off, held = _judged(row.check_then)
-    return Outlook(last, low, mid, high, days, row.method, row.history_days, off, held)
+    return Outlook(last, *band[-1], days, band, row.method, row.history_days, off, held)
 
 
 def _judged(check: dict[str, float] | None) -> tuple[Decimal | None, bool | None]:

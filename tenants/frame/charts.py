@@ -23,7 +23,9 @@ TEXT = ("#52616d", "#9dadb8")
 GRID = ("#e4e9ec", "#232e36")
 SURFACE = ("#ffffff", "#141c22")
 INK = ("#16212a", "#e5ebef")
-DARK = dict((*SERIES, OTHER, TEXT, GRID, SURFACE, INK))
+PACE = ("#a4342f", "#ef8b84")
+BAND = ("rgba(82,97,109,0.16)", "rgba(157,173,184,0.2)")
+DARK = dict((*SERIES, OTHER, TEXT, GRID, SURFACE, INK, PACE, BAND))
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,30 @@ from __future__ import annotations
 import html
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+import time_machine
 from django.conf import settings
 
+from changes.actor import Actor
+from pricing.models import ExchangeRate
+from spend.anomalies.actions import settle_anomaly
+from spend.anomalies.queries import anomalies
+from spend.anomalies.run import look_for_anomalies
 from spend.clickhouse.client import forget_connections
+from spend.forecasts.run import make_forecasts
 from spend.queries.freshness import freshness
+from tenants.models import Tenant
+from tenants.scope import tenant_scope
+from tests.budgets.making import make_budget
 from tests.spend.customer import Customer
+from wire.display import money, usd, usd_exact
 from wire.events import Status, encode
 from wire.queues.base import USAGE
+
+BY = Actor("user", "u_finance0001", role="finance_viewer")
 
 
 @pytest.fixture
@@ -234,3 +247,89 @@ def test_filters_that_cannot_be_taken_are_named(admin_client, customer, query, s
     answer = admin_client.get(f"/spend?{query}")
     assert answer.status_code == 200
     assert says in text_of(answer)
+
+
+@pytest.fixture
+def november(admin_client, clickhouse):
+    """A tenant in Kolkata whose sixty days before 20 November are known, with a budget for the month."""
+    with time_machine.travel(datetime(2026, 11, 20, 6, tzinfo=UTC), tick=True):
+        customer = Customer(admin_client.tenant, zone="Asia/Kolkata")
+        for number in range(61):
+            at = customer.midnight - timedelta(days=number) + timedelta(hours=3)
+            charge = "20" if at.weekday() > 4 else "100.000000000001"
+            customer.call(at, charge=charge, model_priced="gpt-5" if number == 3 else "gpt-4o-mini")
+        make_forecasts()
+        yield customer
+
+
+def test_a_month_has_a_forecast_and_what_is_drawn_is_in_the_table(admin_client, november):
+    page = admin_client.get("/spend")
+    spent, text = figure(page), text_of(page)
+    assert "Forecast to 30 Nov 2026" in text
+    assert "80% range" in text
+    lines = {each["name"]: each for each in chart(page)["data"]}
+    forecast = lines["Forecast"]
+    assert forecast["x"] == [f"2026-11-{day}" for day in range(21, 31)]
+    assert spent == sum(Decimal(value) for name in ("gpt-4o-mini", "gpt-5") for value in lines[name]["y"])
+    table = text_of(admin_client.get("/spend?view=table"))
+    for day, value in zip(forecast["x"], forecast["y"], strict=True):
+        assert f"{int(day[-2:])} Nov 2026 (forecast) {usd_exact(Decimal(value))}" in table
+    cumulative = {each["name"]: each for each in chart(admin_client.get("/spend?view=cumulative"))["data"]}
+    low, mid, high = (Decimal(cumulative[name]["y"][-1]) for name in ("80 % range, from", "Forecast", "80 % range, to"))
+    assert spent < low <= mid <= high
+    assert usd(mid) in text
+    assert "Forecast" not in text_of(admin_client.get("/spend?env=prod"))
+    assert "Forecast" not in text_of(admin_client.get("/spend?period=30d"))
+
+
+def test_a_budget_draws_its_pace_and_says_what_is_left(admin_client, november):
+    with tenant_scope(november.tenant.id):
+        budget = make_budget(november.tenant, amount="5000", now=None)
+    page = admin_client.get("/spend")
+    left = re.search(r'id="budget-left">.*?>([^<]+)</a>', page.content.decode(), re.S)[1]
+    assert left == usd(Decimal(5000) - figure(page))
+    pace = next(each for each in chart(page)["data"] if each["name"] == "Budget pace")
+    assert sum(map(Decimal, pace["y"])) == 5000
+    by_day = dict(zip(pace["x"], map(Decimal, pace["y"]), strict=True))
+    assert by_day["2026-11-07"] < by_day["2026-11-09"] / 3  # a Saturday and a Monday
+    assert f"/budgets/{budget.id}" in page.content.decode()
+    assert "Budget left" not in text_of(admin_client.get("/spend?period=7d"))
+
+
+def test_the_days_before_are_drawn_when_they_are_asked_for(admin_client, november):
+    assert "Compared" not in [each["name"] for each in chart(admin_client.get("/spend"))["data"]]
+    page = admin_client.get("/spend?compare=before")
+    line = next(each for each in chart(page)["data"] if each["name"] == "Compared")
+    against = re.search(r"vs (\$[\d,.]+) on", text_of(page))[1]
+    assert usd(sum(map(Decimal, line["y"]))) == against
+    table = admin_client.get("/spend?compare=before&view=table").content.decode()
+    shown = [amount(value) for value in re.findall(r'<td class="num quiet">(\$[^<]+)</td>', table)]
+    assert sorted(value for value in shown if value) == sorted(map(Decimal, line["y"]))
+
+
+def test_the_biggest_changes_stand_beside(admin_client, november):
+    panel = re.search(r'id="movers-heading".*?</section>', admin_client.get("/spend").content.decode(), re.S)[0]
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", panel))
+    assert "gpt-5 +$100.00" in text
+    assert "new" in text
+
+
+def test_an_open_anomaly_is_told_in_a_line(admin_client, november):
+    november.call(november.midnight + timedelta(hours=1), charge="900")
+    look_for_anomalies()
+    text = text_of(admin_client.get("/spend"))
+    assert "Checkout spent 10.0× its usual Friday on gpt-4o-mini, 20 Nov 2026." in text
+    with tenant_scope(november.tenant.id):
+        settle_anomaly(anomaly=anomalies().get(), verdict="dismissed", by=BY)
+    assert "10.0×" not in text_of(admin_client.get("/spend"))
+
+
+def test_the_figure_is_said_in_the_tenants_currency_with_rate_and_day(admin_client, november):
+    Tenant.objects.filter(pk=november.tenant.pk).update(currency="EUR")
+    ExchangeRate.objects.create(
+        currency="USD", day=date(2026, 11, 19), rate_e8=110_000_000, source="test", seen_at=november.now
+    )
+    page = admin_client.get("/spend")
+    spent = figure(page)
+    assert money(round(spent * 10**6 * 100 / 110), "EUR") in text_of(page)
+    assert "19 Nov 2026" in text_of(page)

@@ -129,7 +129,7 @@ def test_colours_are_the_style_sheet_s_and_no_status_or_accent_colour():
     assert both["series-other"] == ", ".join(OTHER)
     taken = {value for name, value in colours.items() if name.split("-")[0] in ("ok", "warn", "bad", "accent")}
     assert not taken & {light for light, _ in (*SERIES, OTHER)}
-    assert len(DARK) == len(SERIES) + 5
+    assert len(DARK) == len(SERIES) + 7
 
 
 def test_comparison():

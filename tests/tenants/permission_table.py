@@ -31,6 +31,7 @@ PAGES: dict[tuple[str, str], Expected] = {
     ("GET", "home"): Expected(ALL, 302),
     ("GET", "spend:overview"): Expected(SPEND, 200),
     ("GET", "spend:overview_data"): Expected(SPEND, 200),
+    ("GET", "spend:cache_saved"): Expected(SPEND, 200),
     ("GET", "spend:requests"): Expected(SPEND, 200),
     ("GET", "spend:requests_rows"): Expected(SPEND, 200),
     ("GET", "spend:request"): Expected(SPEND, 200, 404),
