@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -30,6 +31,7 @@ IDLE_SECONDS = 0.05
 BACK_OFF_FIRST, BACK_OFF_MOST = 0.2, 10.0
 # While events keep coming, recounts take at most a quarter of the time. A mark that somebody else set is found soon.
 RECOUNT_LEAST, RECOUNT_SHARE = 0.25, 3
+AT_ONCE = 20_000  # events that are stored in one go, when so many wait
 LOOK_FOR_MARKS_SECONDS = 2.0
 
 REFUSED_SECONDS = 10  # until a message comes again that was refused for no fault of its own
@@ -57,6 +59,8 @@ class Consumer:
         """`queues` by the name of their environment."""
         self._queues = queues
         self._stop = threading.Event()
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="claims")
+        self._ahead: dict[str, Future[Batch[Any]]] = {}  # by environment: what was claimed while another was stored
 
     def stop(self) -> None:
         """Finish what is in hand, then return from `run`."""
@@ -64,9 +68,13 @@ class Consumer:
 
     def run(self) -> None:
         """Work until stopped."""
-        while not self._stop.is_set():
-            if not self.turn():
-                self._stop.wait(IDLE_SECONDS)
+        try:
+            while not self._stop.is_set():
+                if not self.turn():
+                    self._stop.wait(IDLE_SECONDS)
+        finally:
+            self._hand_back()
+            self._aside.shutdown()
 
     def turn(self) -> bool:
         """One batch from each queue. Whether there was anything to do."""
@@ -74,7 +82,7 @@ class Consumer:
         return any(taken)
 
     def claim(self, queue: Queue, env: str) -> Batch[Any]:
-        """Take a batch from a queue."""
+        """Take a batch from a queue. Runs in a thread of its own at times, so it touches the queue and nothing else."""
         raise NotImplementedError
 
     def store(self, batch: Batch[Any]) -> None:
@@ -105,10 +113,27 @@ class Consumer:
     def _take(self, env: str, queue: Queue) -> bool:
         if self._stop.is_set():
             return False
-        batch = self.claim(queue, env)
+        ahead = self._ahead.pop(env, None)
+        batch = ahead.result() if ahead else self._claim(queue, env)
+        if batch.more:  # while this one is stored, the next is claimed and read
+            self._ahead[env] = self._aside.submit(self._claim, queue, env)
         if batch.events and not self._settle(queue, batch):
             return False
         return bool(batch.events) or batch.buried > 0
+
+    def _claim(self, queue: Queue, env: str) -> Batch[Any]:
+        """As many as are stored in one go. Each claim is a short one: gateways send into the same queue."""
+        batch = self.claim(queue, env)
+        while batch.more and len(batch.events) < AT_ONCE and not self._stop.is_set():
+            batch = batch.joined(self.claim(queue, env))
+        return batch
+
+    def _hand_back(self) -> None:
+        """Release what was claimed ahead and will not be stored by this consumer."""
+        for env, ahead in self._ahead.items():
+            if messages := ahead.result().messages:
+                self._queues[env].release(messages)
+        self._ahead.clear()
 
     def _settle(self, queue: Queue, batch: Batch[Any]) -> bool:
         """Store a batch and acknowledge it; False when the consumer was told to stop first.
@@ -178,7 +203,12 @@ class UsageConsumer(Consumer):
         self._try(partial(self._note_uses, batch.events), "note when keys were last used")
 
     def _note_uses(self, events: Sequence[UsageEvent]) -> None:
-        self._last_uses.note((Use(each.key, each.project, each.ts) for each in events), now=timezone.now())
+        latest: dict[tuple[str, str], int] = {}
+        for each in events:
+            used = (each.key, each.project)
+            if each.ts > latest.get(used, 0):
+                latest[used] = each.ts
+        self._last_uses.note((Use(*used, ts) for used, ts in latest.items()), now=timezone.now())
 
     def turn(self) -> bool:
         busy = super().turn()

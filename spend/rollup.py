@@ -10,12 +10,14 @@ from typing import NamedTuple
 
 import structlog
 from django.db import transaction
+from django.db.models import F
 
 from spend.clickhouse.client import command
 from spend.clickhouse.errors import ClickHouseError, RefusedError
 from spend.models import CountedZone, DirtyDay
 from spend.queries.measures import OF_EVENTS
-from spend.zones import Calendars, calendar
+from spend.retention import usage_kept_from
+from spend.zones import Calendar, Calendars, calendar
 from wire.events import UsageEvent
 
 logger = structlog.get_logger(__name__)
@@ -37,16 +39,16 @@ INSERT INTO usage_daily (
     cached_tokens, unpriced_requests, unpriced_tokens, cost, charge, duration_ms, ver
 )
 SELECT
-    {_GROUP}, toDate(%(day)s), sum(calls), sum(tokens_in), sum(tokens_out), sum(tokens_cached), sum(calls_unpriced),
+    {_GROUP}, toDate(%(day)s), sum(made), sum(tokens_in), sum(tokens_out), sum(tokens_cached), sum(made_unpriced),
     sum(tokens_unpriced), sum(costs), sum(charges), sum(durations), max(day_ver) + toUInt64(%(generation)s)
 FROM (
     SELECT *, sum(revs) OVER (PARTITION BY tenant_id) AS day_ver FROM (
         SELECT
             tenant_id, project_id, key_id, provider,
             if(model_priced = '', model_asked, model_priced) AS model, tier, env, status,
-            {OF_EVENTS["requests"]} AS calls, {OF_EVENTS["input_tokens"]} AS tokens_in,
+            {OF_EVENTS["requests"]} AS made, {OF_EVENTS["input_tokens"]} AS tokens_in,
             {OF_EVENTS["output_tokens"]} AS tokens_out, {OF_EVENTS["cached_tokens"]} AS tokens_cached,
-            {OF_EVENTS["unpriced_requests"]} AS calls_unpriced, {OF_EVENTS["unpriced_tokens"]} AS tokens_unpriced,
+            {OF_EVENTS["unpriced_requests"]} AS made_unpriced, {OF_EVENTS["unpriced_tokens"]} AS tokens_unpriced,
             {OF_EVENTS["cost"]} AS costs, {OF_EVENTS["charge"]} AS charges, {OF_EVENTS["duration_ms"]} AS durations,
             sum(toUInt64(rev)) AS revs
         FROM usage_events FINAL
@@ -86,8 +88,12 @@ def mark(events: Iterable[UsageEvent], *, since_ms: int, calendars: Calendars | 
 def mark_moments(moments: Iterable[tuple[str, int]], *, since_ms: int, calendars: Calendars | None = None) -> None:
     """Note the days that hold tenants' moments (Unix ms)."""
     calendars = calendars or Calendars()
-    days = {(tenant, calendars.of(tenant).day_of(ms)) for tenant, ms in moments}
-    zones = {tenant: calendars.of(tenant).zone for tenant, _ in days}
+    times: dict[str, list[int]] = defaultdict(list)
+    for tenant, ms in moments:
+        times[tenant].append(ms)
+    known = {tenant: calendars.of(tenant) for tenant in times}  # once, so that a mark's day is one of its zone
+    days = {(tenant, day) for tenant in times for day in _days_of(known[tenant], times[tenant])}
+    zones = {tenant: each.zone for tenant, each in known.items()}
     with transaction.atomic():
         CountedZone.objects.bulk_create(
             [CountedZone(tenant_id=tenant, zone=zone) for tenant, zone in zones.items()], ignore_conflicts=True
@@ -95,6 +101,41 @@ def mark_moments(moments: Iterable[tuple[str, int]], *, since_ms: int, calendars
         DirtyDay.objects.bulk_create(
             DirtyDay(tenant_id=tenant, day=day, zone=zones[tenant], since_ms=since_ms) for tenant, day in sorted(days)
         )
+
+
+def _days_of(days: Calendar, times: Sequence[int]) -> set[date]:
+    """The days of moments. When the first and the last are on one day, so are all."""
+    ends = {days.day_of(min(times)), days.day_of(max(times))}
+    return ends if len(ends) == 1 else {days.day_of(ms) for ms in times}
+
+
+def count_again(tenant_ids: Iterable[str], days: Iterable[date]) -> None:
+    """Count these days of these tenants now, whatever stands of them. Raises ClickHouseError for those it could not."""
+    zones = CountedZone.objects.in_bulk(tenant_ids)
+    wanted = list(days)
+    found: dict[_Day, list[str]] = defaultdict(list)
+    for tenant in sorted(zones):
+        counted = calendar(zones[tenant].zone)
+        for day in wanted:
+            found[_Day(day, *counted.bounds(day), zones[tenant].generation)].append(tenant)
+    _, error = _count(_countable(found))
+    if error is not None:
+        raise error
+
+
+def outweigh(tenant_ids: Iterable[str], calendars: Calendars | None = None) -> None:
+    """Let what is counted of these tenants from now on win against whatever stands.
+
+    A recount wins by the sum of its revs; so it would not win against a day of which more was counted than there is.
+    """
+    calendars = calendars or Calendars()
+    ids = sorted(set(tenant_ids))
+    with transaction.atomic():
+        CountedZone.objects.bulk_create(
+            [CountedZone(tenant_id=each, zone=calendars.of(each).zone) for each in ids], ignore_conflicts=True
+        )
+        for first in range(0, len(ids), _IDS_AT_ONCE):
+            CountedZone.objects.filter(pk__in=ids[first : first + _IDS_AT_ONCE]).update(generation=F("generation") + 1)
 
 
 def recount() -> int:
@@ -105,7 +146,7 @@ def recount() -> int:
     """
     marks = list(DirtyDay.objects.order_by("pk")[:MARKS_AT_ONCE])
     zones = _zones_of(marks)  # after the marks: who changes a zone marks its days later
-    failed, error = _count(_by_day(marks, zones))
+    failed, error = _count(_countable(_by_day(marks, zones)))
     _delete(_done(marks, zones, failed), zones)
     if error is not None:
         raise error
@@ -170,6 +211,15 @@ def _by_day(marks: Iterable[DirtyDay], zones: Mapping[str, CountedZone]) -> dict
     for tenant, day in sorted(set(_days(marks, zones))):
         found[_Day(day, *calendar(zones[tenant].zone).bounds(day), zones[tenant].generation)].append(tenant)
     return found
+
+
+def _countable(days: Mapping[_Day, list[str]]) -> dict[_Day, list[str]]:
+    """Without the days of which events may be gone: what stands of them was counted from all their events."""
+    kept_from = usage_kept_from()
+    gone = sorted(each.day for each in days if each.begin < kept_from)
+    if gone:
+        logger.warning("days older than events are kept stay as they were counted", days=len(gone), last=str(gone[-1]))
+    return {day: tenants for day, tenants in days.items() if day.begin >= kept_from}
 
 
 def _days(marks: Iterable[DirtyDay], zones: Mapping[str, CountedZone]) -> Iterator[tuple[str, date]]:

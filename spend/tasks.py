@@ -8,6 +8,7 @@ from celery import shared_task
 
 from spend.anomalies.run import look_for_anomalies
 from spend.clickhouse.errors import UnavailableError
+from spend.closing.run import seal_all
 from spend.forecasts.run import make_forecasts
 from spend.rerating.run import work_off_all
 from spend.unpriced import note_unpriced_models, settle_unpriced_models
@@ -46,3 +47,9 @@ def find_anomalies() -> None:
     """Look at the last days of all tenants. While ClickHouse is away nothing is known, and the next run looks again."""
     with suppress(UnavailableError):
         look_for_anomalies()
+
+
+@shared_task
+def seal_months() -> None:
+    """Go on with months that are being sealed. A run that is lost or comes twice does no harm."""
+    seal_all()

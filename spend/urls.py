@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from spend.views import anomalies as anomaly_pages
-from spend.views import denials, key_use, overview, requests, reratings, unpriced, what_if
+from spend.views import denials, key_use, overview, requests, reratings, statements, unpriced, what_if
 
 app_name = "spend"
 urlpatterns: list[URLPattern] = [
@@ -23,6 +23,10 @@ urlpatterns: list[URLPattern] = [
     path("anomalies", anomaly_pages.page, name="anomalies"),
     path("anomalies/<str:anomaly_id>", anomaly_pages.one, name="anomaly"),
     path("anomalies/<str:anomaly_id>/settle", anomaly_pages.settle, name="anomaly_settle"),
+    path("statements", statements.page, name="statements"),
+    path("statements/<str:month>", statements.one, name="statement"),
+    path("statements/<str:month>/statement.<str:kind>", statements.file, name="statement_file"),
+    path("statements/<str:month>/seal", statements.seal, name="statement_seal"),
     path("unpriced", unpriced.page, name="unpriced"),
     path("reratings", reratings.page, name="reratings"),
     path("reratings/new", reratings.new, name="rerating_new"),

@@ -7,6 +7,7 @@ from pricing.api.prices import prices
 from pricing.state.api import state
 from spend.anomalies.api import anomalies
 from spend.api import usage
+from spend.closing.api import statements
 from tenants.api.audit import audit
 from tenants.api.keys import keys
 from tenants.api.leaks import leaks
@@ -35,6 +36,7 @@ api.add_router("/keys/leaks", leaks)
 api.add_router("/keys", keys)
 api.add_router("/overrides", overrides)
 api.add_router("/usage", usage)
+api.add_router("/statements", statements)
 api.add_router("/anomalies", anomalies)
 
 state_api = FramedAPI(

@@ -39,6 +39,7 @@ app.conf.beat_schedule = {
     "go on with re-ratings": {"task": "spend.tasks.go_on_with_reratings", "schedule": 5.0},
     "find anomalies": {"task": "spend.tasks.find_anomalies", "schedule": 60.0},
     "forecast": {"task": "spend.tasks.forecast", "schedule": 120.0},
+    "seal months": {"task": "spend.tasks.seal_months", "schedule": 5.0},
     "collect unpriced models": {"task": "spend.tasks.collect_unpriced", "schedule": 30.0},
     "settle unpriced models": {"task": "spend.tasks.settle_unpriced", "schedule": 300.0},
 }

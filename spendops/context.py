@@ -19,6 +19,7 @@ NAVIGATION = (
     ("Requests", "spend:requests", "list-details"),
     ("Denials", "spend:denials", "ban"),
     ("Anomalies", "spend:anomalies", "activity"),
+    ("Statements", "spend:statements", "calendar"),
     ("Budgets", "budgets:list", "wallet"),
     ("Projects", "tenants:projects", "folders"),
     ("API keys", "tenants:keys", "key"),

@@ -5,6 +5,7 @@ What the gateway shares is in `wire/config.py`. `docs/settings.md` lists all of 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -168,6 +169,30 @@ if urlsplit(CLICKHOUSE_URL).scheme not in ("clickhouse", "clickhouses"):
         f"SPENDOPS_CLICKHOUSE_URL has the engine {urlsplit(CLICKHOUSE_URL).scheme!r}: "
         "write clickhouse://user:password@host:9000/database, or leave it out for the embedded engine."
     )
+
+# a cluster's tables are replicated; every node holds all rows
+CLICKHOUSE_CLUSTER = env.text("SPENDOPS_CLICKHOUSE_CLUSTER")
+if CLICKHOUSE_CLUSTER and (CLICKHOUSE_EMBEDDED or not re.fullmatch(r"[A-Za-z0-9_.-]+", CLICKHOUSE_CLUSTER)):
+    raise SettingError(
+        f"SPENDOPS_CLICKHOUSE_CLUSTER={CLICKHOUSE_CLUSTER!r} cannot be used: write the name of a cluster that the "
+        "servers at SPENDOPS_CLICKHOUSE_URL know, or leave it out."
+    )
+
+
+def _retention(name: str) -> int:
+    """Days; 0 for ever."""
+    days = env.number(name, 0, most=36_500)
+    if 0 < days < RETENTION_LEAST:
+        raise SettingError(
+            f"{name}={days} is too short: months that are not sealed yet are counted from single calls. "
+            f"Keep them for {RETENTION_LEAST} days at least, or leave it out to keep them for ever."
+        )
+    return days
+
+
+RETENTION_LEAST = 62  # a month, and another one to seal it in
+USAGE_RETENTION_DAYS = _retention("SPENDOPS_USAGE_RETENTION_DAYS")
+DENIAL_RETENTION_DAYS = _retention("SPENDOPS_DENIAL_RETENTION_DAYS")
 
 # -- jobs: a Celery message is only a wake-up; what is to be done stands in SQL rows
 _broker_folder = SPENDOPS.data / "celery"

@@ -30,6 +30,8 @@ SCOPES = tuple(each for each in Permission if not each.value.endswith("_own"))
 # What a person must confirm with a passkey. A token may do it only when a person confirmed that very grant.
 DANGEROUS = frozenset(
     {
+        Permission.MONTHS_CLOSE,
+        Permission.COST_CENTRES_CHANGE,
         Permission.KEYS_ISSUE,
         Permission.KEYS_CHANGE,
         Permission.KEYS_REVOKE,

@@ -1,18 +1,23 @@
 """ClickHouse migrations: one statement a file, forward only, in the order of their names.
 
 A table remembers each file's digest and whether it was started or done. ClickHouse has no transactions for DDL, so
-every statement is written to be harmless when it is run again, and one that was only started is.
+every statement is written to be harmless when it is run again, and one that was only started is. How long rows are
+kept is a setting and no file: it is compared with what the tables say.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from clickhouse_driver import Client
+from django.conf import settings
 
 from spend.clickhouse.client import connect, database, forget_connections, translated
+from spend.clickhouse.ddl import create_database, rendered
 
 FOLDER = Path(__file__).parent / "migrations"
 TABLE = "schema_migrations"
@@ -24,6 +29,7 @@ CREATE TABLE IF NOT EXISTS {database}.schema_migrations (
     at DateTime64(3, 'UTC') DEFAULT now64(3)
 ) ENGINE = ReplacingMergeTree(at) ORDER BY name
 """
+_KEPT = re.compile(r" TTL .*?toIntervalDay\((\d+)\)")
 
 
 class Migration(NamedTuple):
@@ -36,12 +42,18 @@ class Migration(NamedTuple):
     def sha256(self) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
+    @property
+    def rendered(self) -> str:
+        """The text as it is run here."""
+        return rendered(self.sql, cluster=settings.CLICKHOUSE_CLUSTER)
+
 
 class Plan(NamedTuple):
-    """What is to be run, and the files that were edited after they had been run."""
+    """Files to be run, files that were edited after they had been run, and what makes tables keep rows as long as set."""
 
     pending: list[Migration]
     edited: list[str]
+    retention: list[Migration]
 
 
 class EditedMigrationError(RuntimeError):
@@ -74,16 +86,19 @@ def migrate() -> list[str]:
                     f"{', '.join(found.edited)} changed after it had been run: undo the edit, add a new file instead."
                 )
             if found.pending:
-                client.execute(f"CREATE DATABASE IF NOT EXISTS {database()} ENGINE = Atomic")
-                client.execute(_CREATE_TABLE.format(database=database()))
+                client.execute(create_database(cluster=settings.CLICKHOUSE_CLUSTER))
+                client.execute(rendered(_CREATE_TABLE.strip(), cluster=settings.CLICKHOUSE_CLUSTER))
             for migration in found.pending:
                 _remember(client, migration, done=False)
-                client.execute(migration.sql.format(database=database()))
+                client.execute(migration.rendered)
                 _remember(client, migration, done=True)
+            retention = list(_retention(client))
+            for change in retention:
+                client.execute(change.rendered)
         finally:
             client.disconnect()
     forget_connections()  # theirs may have begun when the database did not exist
-    return [migration.name for migration in found.pending]
+    return [each.name for each in (*found.pending, *retention)]
 
 
 def _plan(client: Client) -> Plan:
@@ -94,7 +109,32 @@ def _plan(client: Client) -> Plan:
     return Plan(
         [each for each in files if not known.get(each.name, ("", False))[1]],
         [each.name for each in files if known.get(each.name, (each.sha256, False))[0] != each.sha256],
+        list(_retention(client)) if exists else [],
     )
+
+
+def _retention(client: Client) -> Iterator[Migration]:
+    """The statements that make tables keep their rows as long as the settings say.
+
+    Whole parts go when all their rows are old enough, so that nothing is written anew for the sake of few.
+    """
+    wanted = {"usage_events": settings.USAGE_RETENTION_DAYS, "denial_events": settings.DENIAL_RETENTION_DAYS}
+    stand = client.execute(
+        "SELECT name, engine_full FROM system.tables WHERE database = %(database)s AND name IN %(names)s ORDER BY name",
+        {"database": database(), "names": tuple(wanted)},
+    )
+    for name, engine in stand:
+        found = _KEPT.search(engine)
+        days = wanted[name]
+        if days == (int(found[1]) if found else 0):
+            continue
+        table = f"ALTER TABLE {{database}}.{name}"
+        if days:
+            yield Migration(f"retention of {name}: whole parts", f"{table} MODIFY SETTING ttl_only_drop_parts = 1")
+            kept = f"{table} MODIFY TTL toDateTime(ts) + toIntervalDay({days})"
+            yield Migration(f"retention of {name}: {days} days", kept)
+        else:
+            yield Migration(f"retention of {name}: for ever", f"{table} REMOVE TTL")
 
 
 def _has_database(client: Client) -> bool:

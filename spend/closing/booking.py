@@ -80,9 +80,14 @@ def booking() -> Iterator[Books]:
 
 
 def undecided(seals: int) -> QuerySet[Booking]:
-    """The bookings that may have been decided by somebody who knew fewer seals. Forgets those of the dead."""
-    Booking.objects.filter(until__lt=timezone.now()).delete()
+    """The bookings that may have been decided by somebody who knew fewer seals."""
+    forget_the_dead()
     return Booking.objects.filter(Q(knew=None) | Q(knew__lt=seals))
+
+
+def forget_the_dead() -> None:
+    """Take away the bookings of whoever must be dead by now."""
+    Booking.objects.filter(until__lt=timezone.now()).delete()
 
 
 def closed_months() -> tuple[dict[str, int], int]:

@@ -19,7 +19,7 @@ from django.utils import timezone
 from changes.actor import Actor
 from changes.record import record
 from spend.clickhouse.errors import ClickHouseError
-from spend.closing.booking import closed_months, undecided
+from spend.closing.booking import closed_months, forget_the_dead, undecided
 from spend.closing.months import rate_of, uncounted
 from spend.closing.pdf import rendered
 from spend.closing.statement import Span, checksum, figures, frame, names_of, now_utc, written
@@ -43,6 +43,7 @@ def seal_all() -> int:
     """Go on with every month that is being sealed; how many are sealed now that were not."""
     with across_tenants("months of all tenants are sealed by one job"):
         waiting = list(MonthSeal.objects.filter(state=MonthSeal.State.SEALING).values_list("pk", "tenant_id"))
+    forget_the_dead()
     done = 0
     for seal_id, tenant_id in waiting:
         with tenant_scope(tenant_id):

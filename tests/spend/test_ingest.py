@@ -51,6 +51,9 @@ def test_every_field_of_a_usage_event_arrives(queues):
         charge="-0.000000000001",
         usage_source=UsageSource.ESTIMATED,
         kind="adjustment",
+        calls=7,
+        adjusts="an event",
+        source="a file",
         service_tier="flex",
         session="s-1",
         credential="c-1",
@@ -291,6 +294,52 @@ def test_whatever_comes_is_stored_or_put_aside_and_blocks_nothing(queues, fields
         dead += batch.buried
     assert queue.depth()[:3] == (0, 0, dead + batch.buried)
     assert request_by_id(TENANT, usage(1000).event_id) is not None
+
+
+odd = {
+    "event_id": st.sampled_from(["e-1", "", f"{usage(1).event_id}\n{usage(2).event_id}", usage(3).event_id.upper()]),
+    "ts": st.sampled_from([0, 946_684_800_000, 4_102_444_800_000]),
+    "env": st.sampled_from(["dev", "prod"]),
+    "tenant": st.sampled_from(["", "t" * 64, "t" * 65]),
+    "rev": st.sampled_from([-1, 0, 2**32 - 1, 2**32]),
+    "calls": st.sampled_from([-1, 0, 2**32]),
+    "http_status": st.sampled_from([-1, 65_535, 65_536]),
+    "duration_ms": st.sampled_from([-1, 2**32]),
+    "units": st.dictionaries(st.text(max_size=3), st.sampled_from([-1, 0, 2**53 - 1, 2**53]), max_size=2)
+    | st.just({f"u{number}": 1 for number in range(201)}),
+    "cost": st.none()
+    | st.sampled_from(["1", "1.5", "NaN", "", "1" + 26 * "0" + ".000000000000", "1.0\n2.000000000000"]),
+    "charge": st.none() | st.sampled_from(["-1.000000000000", "9" * 26 + ".999999999999", "1.000000000000\n"]),
+}
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.fixed_dictionaries({}, optional=odd), min_size=1, max_size=4))
+def test_many_events_are_found_fine_at_once_only_when_each_of_them_is(fields):
+    events = [usage(number, **each) for number, each in enumerate(fields)]
+    if spend.ingest._all_fine(events, "dev"):
+        for event in events:
+            spend.ingest._check_usage(event, "dev")
+
+
+def test_usual_events_are_found_fine_at_once():
+    assert spend.ingest._all_fine([usage(1), unpriced(2), usage(3, cost="-1.000000000001", units={})], "dev")
+
+
+def test_what_waits_beyond_one_claim_is_claimed_while_a_batch_is_stored(queues, monkeypatch):
+    monkeypatch.setattr(spend.consumer, "AT_ONCE", 1000)  # a claim's
+    for env in ("dev", "prod"):
+        queues.send(*(usage(number, env=env) for number in range(2300)))
+    consumer = UsageConsumer(dict(queues.usage))
+    for queue in queues.usage.values():
+        queue.limits = queue.limits._replace(visibility_seconds=60)
+    assert consumer.turn()
+    assert consumer._ahead.keys() == {"dev", "prod"}
+    consumer.stop()
+    consumer.run()  # hands back what it claimed and will not store
+    assert {queue.depth()[:3] for queue in queues.usage.values()} == {(1300, 0, 0)}
+    queues.consume()
+    assert totals(TENANT, DAY, DAY).requests == 2300  # the same ids in both
 
 
 def test_the_oldest_message_says_since_when_its_days_wait(queues):

@@ -21,6 +21,8 @@ from changes.actor import Actor
 from pricing.actions.sync import sync_prices
 from pricing.render import pricing_blob
 from pricing.sources.genai_prices import GenaiPrices
+from spend.anomalies.run import look_for_anomalies
+from spend.forecasts.run import make_forecasts
 from spend.ingest import store_denials
 from spendops.context import NAVIGATION
 from spendops.ring.believable import denials, usage
@@ -57,6 +59,8 @@ def usage_of_weeks(customer) -> list[UsageEvent]:
     for name, amount in (("Everything", "45"), ("Small print", "20")):
         create_budget(tenant=customer.tenant, wanted=Settings(name=name, amount=amount), by=by)
     evaluate()
+    make_forecasts()
+    look_for_anomalies()
     return events
 
 
@@ -66,6 +70,7 @@ def addresses(events: list[UsageEvent]) -> dict[str, str]:
     priced = next(event for event in reversed(events) if event.cost and event.units)
     return pages | {
         "spend-table": "/spend?view=table",
+        "spend-compared": "/spend?compare=before&group=project",
         "spend-cumulative": "/spend?view=cumulative&group=project",
         "request": f"/requests/{priced.event_id}",
         "unpriced": "/unpriced",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from access.actions import create_user, issue_enrolment_link
 from access.models import EnrolmentLink, User
@@ -174,9 +175,16 @@ class Company:
             "document": entry.key,
             "passkey_id": passkeys_of(self.person(Role.TENANT_ADMIN).user).get().pk,
             "kind": "email",
+            "month": f"{last_month(self.tenant):%Y-%m}",
             "provider": "acme",
             "model": "small",
         }
+
+
+def last_month(tenant: Tenant) -> datetime:
+    """Noon of the last day of the month that is over, which can be sealed."""
+    today = datetime.now(ZoneInfo(tenant.time_zone))
+    return today.replace(day=1, hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
 
 
 # Ids that are well formed and that nothing has.
@@ -205,4 +213,5 @@ MISSING: dict[str, Any] = {
     "passkey_id": 999_999_999,
     "event_id": "01990000-0000-7000-8000-000000000000",
     "kept_key": "0" * 64,
+    "month": "1999-01",
 }

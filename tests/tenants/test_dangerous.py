@@ -25,7 +25,8 @@ from tenants.scope import tenant_scope
 from tenants.tokens import DANGEROUS
 from tests.access.test_gates import every_address
 from tests.browsing import Person
-from tests.tenants.company import Company
+from tests.spend.customer import Customer
+from tests.tenants.company import Company, last_month
 from tests.tenants.making import SOMEBODY, project_of, to_status
 from tests.tenants.test_permissions import address_of, step_up_of
 
@@ -106,6 +107,7 @@ PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "publishing:republish_stop": lambda ids: {},
     "spend:rerating_apply": lambda ids: {},
     "spend:rerating_resume": lambda ids: {},
+    "spend:statement_seal": lambda ids: {},
     "access:recovery_codes": lambda ids: {},
     "access:remove": lambda ids: {},
     "access:disable": lambda ids: {},
@@ -121,6 +123,7 @@ ALONE = {
     "access:add_finish",  # see tests/access
     "spend:rerating_apply",
     "spend:rerating_resume",  # see tests/spend/test_pages_reratings.py
+    "spend:statement_seal",  # see tests/spend/test_statement_pages.py
 }
 
 OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -150,6 +153,11 @@ OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = 
     ("POST", "/overrides"): lambda ids: {"name": "New", "kind": "free", "provider": "*", "model": "new*"},
     ("PATCH", "/overrides/{override_id}"): lambda ids: {"percent": "-7.5"},
     ("POST", "/overrides/{override_id}/archive"): lambda ids: {},
+    ("POST", "/statements/{month}/seal"): lambda ids: {
+        "charge_usd": "0.000041550000",
+        "requests": 1,
+        "unpriced_requests": 0,
+    },
     ("POST", "/prices/by-hand"): lambda ids: {
         "provider": "acme",
         "model": "other",
@@ -177,6 +185,7 @@ BEFORE: dict[str, Callable[[Company], Any]] = {
     "project_ bring-back": lambda company: to_status(project_of(company.tenant), "archived"),
     "retry_parked": lambda company: KvEntry.objects.filter(pk=company.ids["entry_id"]).update(parked=True),
     "confirm_entry": lambda company: KvEntry.objects.filter(pk=company.ids["entry_id"]).update(parked=True, held=HELD),
+    "/statements/{month}/seal": lambda company: Customer(company.tenant).call(last_month(company.tenant)),
     "republish_stop": lambda company: start_republish(env=company.ids["env"], by=SOMEBODY),
 }
 OF_PLATFORM = {
@@ -270,7 +279,7 @@ def test_c03_every_dangerous_operation_is_tried():
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_c03_the_api_changes_nothing_without_a_fresh_confirmation(company, time_machine, method, path):
+def test_c03_the_api_changes_nothing_without_a_fresh_confirmation(company, clickhouse, time_machine, method, path):
     ids, person = company.ids, company.person(Role.PLATFORM_ADMIN if of_platform(path) else Role.TENANT_ADMIN)
     prepare(company, path)
     address, body = "/api/v1" + path.format(**ids), json.dumps(OPERATIONS[method, path](ids))

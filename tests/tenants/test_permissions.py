@@ -13,7 +13,7 @@ from tenants.permissions import POLICY, Permission, Role
 from tests.access.test_gates import OPEN_TO_ANYBODY, every_address
 from tests.browsing import Person
 from tests.spend.customer import Customer
-from tests.tenants.company import EVERYBODY, MISSING, SIGNED_OUT, STRANGER, Company
+from tests.tenants.company import EVERYBODY, MISSING, SIGNED_OUT, STRANGER, Company, last_month
 from tests.tenants.permission_table import OPERATIONS, OWN_ACCOUNT, PAGES
 
 pytestmark = pytest.mark.django_db
@@ -35,6 +35,7 @@ def pages() -> dict[str, Any]:
 def address_of(name: str, ids: dict[str, Any]) -> str:
     """The address of a page. Two kinds of object are both called `event_id`: audit events have numbers."""
     known = ids | ({"event_id": ids["audit_event_id"]} if name == "tenants:audit_event" else {})
+    known |= {"kind": "pdf"} if name == "spend:statement_file" else {}
     template = next(str(each.pattern) for found, _, each in every_address() if found == name)
     return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda part: str(known[part[1]]), template)
 
@@ -173,6 +174,7 @@ def test_the_policy_gives_nobody_everything_and_no_permission_to_nobody():
 
 
 def _call(company: Company) -> str:
-    """A call with the developer's key, counted."""
+    """A call with the developer's key, counted; and one in the month that is over."""
     customer = Customer(company.tenant)
+    customer.call(last_month(company.tenant))
     return str(customer.call(key=company.ids["key_id"], project=company.ids["project_id"]).event_id)

@@ -46,7 +46,9 @@ class Depth(NamedTuple):
 
 
 class Queue(Protocol):
-    """One named queue of one environment."""
+    """One named queue of one environment. Several threads may use it at once."""
+
+    limits: Limits
 
     def send(self, bodies: Sequence[bytes]) -> None:
         """Add messages; when this returns they survive the death of the machine."""

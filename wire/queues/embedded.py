@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from wire.queues.base import Depth, Limits, Message
@@ -38,16 +40,17 @@ def _now_ms() -> int:
 
 
 class EmbeddedQueue:
-    """A queue in an SQLite file, for any number of processes on one machine."""
+    """A queue in an SQLite file, for any number of processes on one machine, and of threads."""
 
     def __init__(self, path: Path, name: str, limits: Limits | None = None) -> None:
         self.name = name
         self.limits = limits or Limits()
         self._db = open_database(path, schema=_SCHEMA, durable=True)
+        self._lock = threading.Lock()  # a connection has one transaction at a time
 
     def send(self, bodies: Sequence[bytes]) -> None:
         now = _now_ms()
-        with immediate(self._db):
+        with self._transaction():
             self._db.executemany(
                 "INSERT INTO messages (queue, body, visible_at, sent_at) VALUES (?, ?, ?, ?)",
                 [(self.name, body, now, now) for body in bodies],
@@ -57,7 +60,7 @@ class EmbeddedQueue:
         now = _now_ms()
         if not self._anything_visible(now):  # a look costs no lock; consumers look often
             return []
-        with immediate(self._db):
+        with self._transaction():
             rows = self._db.execute(
                 "UPDATE messages SET attempts = attempts + 1, visible_at = ? WHERE id IN ("
                 "SELECT id FROM messages WHERE queue = ? AND visible_at <= ? ORDER BY visible_at, id LIMIT ?"
@@ -75,23 +78,23 @@ class EmbeddedQueue:
         return self._db.execute(sql, (self.name, now)).fetchone() is not None
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
-        with immediate(self._db):
+        with self._transaction():
             self._db.executemany("DELETE FROM messages WHERE id = ?", [(message.id,) for message in messages])
 
     def release(self, messages: Sequence[Message], *, delay_seconds: int = 0) -> None:
         at = _now_ms() + delay_seconds * 1000
-        with immediate(self._db):
+        with self._transaction():
             self._db.executemany(
                 "UPDATE messages SET visible_at = ?, attempts = max(attempts - 1, 0) WHERE id = ?",
                 [(at, message.id) for message in messages],
             )
 
     def bury(self, messages: Sequence[Message], reason: str) -> None:
-        with immediate(self._db):
+        with self._transaction():
             self._bury([message.id for message in messages], reason)
 
     def redeliver_dead(self) -> int:
-        with immediate(self._db):
+        with self._transaction():
             found = self._db.execute(
                 "INSERT INTO messages (queue, body, visible_at, sent_at)"
                 " SELECT queue, body, ?, sent_at FROM dead_messages WHERE queue = ? ORDER BY id",
@@ -118,6 +121,11 @@ class EmbeddedQueue:
 
     def close(self) -> None:
         self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock, immediate(self._db):
+            yield
 
     def _bury(self, ids: list[int], reason: str) -> None:
         now = _now_ms()

@@ -72,8 +72,16 @@ class Incoming:
 
     def skip_texts(self, count: int) -> None:
         """Pass over so many texts; most are shorter than 128 bytes, so their length is one byte."""
+        buffer, position = self._buffer, self._position
+        end = len(buffer)
         for _ in range(count):
-            self.skip(self.varint())
+            if position < end and buffer[position] < 0x80 and position + buffer[position] < end:
+                position += 1 + buffer[position]
+            else:  # a longer one, or one that is not here yet
+                self._position = position
+                self.skip(self.varint())
+                position, end = self._position, len(buffer)
+        self._position = position
 
     def _take(self, count: int) -> bytes:
         self._fill(count)

@@ -30,10 +30,11 @@ class Command(BaseCommand):
 
     def _show(self, *, check: bool) -> None:
         found = plan()
-        for migration in found.pending:
-            self.stdout.write(f"-- {migration.name}\n" + ("" if check else f"{migration.sql};\n"))
-        if check and (found.pending or found.edited):
+        pending = [*found.pending, *found.retention]
+        for migration in pending:
+            self.stdout.write(f"-- {migration.name}\n" + ("" if check else f"{migration.rendered};\n"))
+        if check and (pending or found.edited):
             edited = f" Edited after they were run: {', '.join(found.edited)}." if found.edited else ""
-            raise CommandError(f"{len(found.pending)} ClickHouse migrations are pending.{edited}")
-        if not found.pending:
+            raise CommandError(f"{len(pending)} ClickHouse migrations are pending.{edited}")
+        if not pending:
             self.stdout.write("ClickHouse's schema is up to date.")
