@@ -37,6 +37,7 @@ from tenants.gates import keys_seen
 from tenants.http import TenantRequest
 from tenants.models import Tenant
 from tenants.permissions import Permission, needs
+from wire.display import days as days_in_words
 from wire.display import money
 from wire.money import PICO_PER_USD
 
@@ -130,7 +131,7 @@ def _figures(request: TenantRequest, form: OverviewForm, keys: Collection[str] |
         "period": period,
         "spend": spend,
         "comparison": comparison,
-        "compared_days": days,
+        "compared_words": days_in_words(*days) if days else "",
         "converted": _converted(request.tenant, spend.total.charge, period),
         "outlook": ahead,
         "limit": limit and _limit(limit, spend.total.charge, ahead, period),

@@ -5,6 +5,7 @@ With SPENDOPS_TEST_SCREENSHOTS=FOLDER the walk leaves its pictures there (`pytho
 
 from __future__ import annotations
 
+import gzip
 import os
 import time
 from itertools import pairwise
@@ -189,3 +190,15 @@ def test_filters_are_sent_when_a_choice_changes(admin_window, usage_of_weeks):
     page.wait_for_url("**period=7d**")
     assert "group=project" in page.url
     assert "env=" not in page.url
+
+
+def test_the_spend_page_loads_within_600_kilobytes(admin_window, usage_of_weeks):
+    """Everything that a first visit fetches, compressed as web servers do it."""
+    page = admin_window.page
+    urls: dict[str, None] = {}
+    page.on("response", lambda answer: urls.update({answer.url: None}))
+    page.goto("/spend")
+    settled(page)
+    sizes = {url: len(gzip.compress(admin_window.context.request.get(url).body(), 6)) for url in list(urls)}
+    assert any("plotly" in url for url in sizes)
+    assert sum(sizes.values()) <= 600_000, sorted(sizes.items(), key=lambda pair: -pair[1])[:5]
