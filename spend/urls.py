@@ -5,12 +5,16 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from spend.views import anomalies as anomaly_pages
-from spend.views import denials, key_use, overview, requests, reratings, statements, unpriced, what_if
+from spend.views import denials, explore, key_use, overview, requests, reratings, statements, unpriced, what_if
 
 app_name = "spend"
 urlpatterns: list[URLPattern] = [
     path("spend", overview.page, name="overview"),
     path("spend/data", overview.data, name="overview_data"),
+    path("explore", explore.page, name="explore"),
+    path("explore/data", explore.data, name="explore_data"),
+    path("explore/ratios", explore.ratios, name="explore_ratios"),
+    path("explore/values", explore.values, name="explore_values"),
     path("requests", requests.page, name="requests"),
     path("requests/rows", requests.rows, name="requests_rows"),
     path("requests/<uuid:event_id>", requests.one, name="request"),
