@@ -16,6 +16,7 @@ THEMES = ("light", "dark")
 
 NAVIGATION = (
     ("Spend", "spend:overview", "chart-bar"),
+    ("Explore", "spend:explore", "adjustments-horizontal"),
     ("Requests", "spend:requests", "list-details"),
     ("Denials", "spend:denials", "ban"),
     ("Anomalies", "spend:anomalies", "activity"),
