@@ -5,7 +5,18 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from spend.views import anomalies as anomaly_pages
-from spend.views import denials, explore, key_use, overview, requests, reratings, statements, unpriced, what_if
+from spend.views import (
+    cost_centres,
+    denials,
+    explore,
+    key_use,
+    overview,
+    requests,
+    reratings,
+    statements,
+    unpriced,
+    what_if,
+)
 
 app_name = "spend"
 urlpatterns: list[URLPattern] = [
@@ -30,6 +41,9 @@ urlpatterns: list[URLPattern] = [
     path("statements/<str:month>", statements.one, name="statement"),
     path("statements/<str:month>/statement.<str:kind>", statements.file, name="statement_file"),
     path("statements/<str:month>/seal", statements.seal, name="statement_seal"),
+    path("cost-centres", cost_centres.page, name="cost_centres"),
+    path("cost-centres/edit", cost_centres.edit, name="cost_centres_edit"),
+    path("cost-centres/save", cost_centres.save, name="cost_centres_save"),
     path("unpriced", unpriced.page, name="unpriced"),
     path("reratings", reratings.page, name="reratings"),
     path("reratings/new", reratings.new, name="rerating_new"),
