@@ -22,6 +22,7 @@ NAVIGATION = (
     ("Anomalies", "spend:anomalies", "activity"),
     ("Statements", "spend:statements", "file-invoice"),
     ("Cost centres", "spend:cost_centres", "sitemap"),
+    ("Exports", "spend:exports", "download"),
     ("Budgets", "budgets:list", "wallet"),
     ("Projects", "tenants:projects", "folders"),
     ("API keys", "tenants:keys", "key"),

@@ -6,6 +6,7 @@ import html
 import io
 import json
 import re
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
@@ -56,7 +57,9 @@ def yesterday(customer) -> str:
 
 
 def body_of(response) -> bytes:
-    return b"".join(response.streaming_content)
+    assert response.status_code == 200
+    with closing(response):
+        return b"".join(response.streaming_content)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,9 @@ def test_a_period_that_is_not_complete_is_asked_about_and_labelled(company, cust
     page = text_of(finance.get("/exports"))
     assert "Ready, partial" in page
     assert "The period ends at" in page
-    assert "-partial.parquet" in finance.get(f"/exports/{newest(company).pk}/file").headers["Content-Disposition"]
+    file = finance.get(f"/exports/{newest(company).pk}/file")
+    assert body_of(file)
+    assert "-partial.parquet" in file.headers["Content-Disposition"]
 
 
 def test_what_the_form_refuses_is_told_beside_its_field(company, customer):
@@ -165,7 +170,7 @@ def test_a_strangers_export_and_one_that_does_not_exist_are_the_same(company, cu
     finance.post("/exports/new", {"kind": "usage", "format": "csv", "first": day, "last": day, "each": "day"})
     work_off_all()
     job = newest(company)
-    assert finance.get(f"/exports/{job.pk}/file").status_code == 200
+    assert body_of(finance.get(f"/exports/{job.pk}/file"))
     stranger = company.person(STRANGER)
     for name in ("file", "manifest"):
         for one in (job.pk, "x_000000000000"):
