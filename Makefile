@@ -69,3 +69,4 @@ lock: setup-dev ## compile the locks anew from pyproject.toml (UPGRADE=--upgrade
 	$(COMPILE) $(UPGRADE) pyproject.toml -o requirements.txt
 	$(COMPILE) $(UPGRADE) --extra embedded -c requirements.txt pyproject.toml -o requirements-embedded.txt
 	$(COMPILE) $(UPGRADE) --extra embedded --extra dev -c requirements-embedded.txt pyproject.toml -o requirements-dev.txt
+	$(subst 3.11,3.12,$(COMPILE)) $(UPGRADE) tests/focus/requirements.in -o tests/focus/requirements.txt

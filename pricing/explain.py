@@ -15,7 +15,7 @@ from pricing.queries import price_in, rules_in
 from pricing.queries_overrides import finder_of, override_by_id
 from wire.cost import Cost, cost_of
 from wire.overrides import OverrideKind, OverrideRule, charge_of
-from wire.prices import Price, context_of, list_prices_only
+from wire.prices import ModelPrices, Price, context_of, list_prices_only
 from wire.units import UNITS
 
 
@@ -164,6 +164,11 @@ def explain_charge(
     )
 
 
+def model_prices(*, provider: str, model_priced: str, price_version: int) -> ModelPrices:
+    """The list prices of a model in a version of the book, as events name it. Raises NotExplainedError."""
+    return _held(provider, model_priced, price_version)[1]
+
+
 def _override(tenant_id: str, rule: OverrideRule) -> ExplainedOverride:
     row = override_by_id(tenant_id, rule.id)
     return ExplainedOverride(
@@ -179,9 +184,13 @@ def _listed(
     provider: str, model_priced: str, version: int, at: datetime, service_tier: str
 ) -> tuple[ModelPrice, dict[str, Price]]:
     """The row of prices that were taken, and those of them that held at a moment."""
-    held, borrowed = _price(provider, model_priced, version)
-    prices = list_prices_only(held.decoded()) if borrowed else held.decoded()
+    held, prices = _held(provider, model_priced, version)
     return held, prices.at(at, context_of(service_tier))
+
+
+def _held(provider: str, model_priced: str, version: int) -> tuple[ModelPrice, ModelPrices]:
+    held, borrowed = _price(provider, model_priced, version)
+    return held, list_prices_only(held.decoded()) if borrowed else held.decoded()
 
 
 def _price(provider: str, model_priced: str, version: int) -> tuple[ModelPrice, bool]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from spend.stack import Sum
 from wire.display import days, percent, usd
@@ -20,10 +21,19 @@ class Comparison(NamedTuple):
 
 def compare(now: Sum, before: Sum, compared: tuple[date, date]) -> Comparison | None:
     """Hold closed days against others. None when neither spent anything."""
-    against = f"{usd(before.charge)} on {days(*compared)}"
-    if not before.charge:
-        return Comparison("up", "new", against) if now.charge else None
-    change: Decimal = (now.charge - before.charge) / before.charge
+    return compare_amounts(now.charge, before.charge, usd, compared)
+
+
+def compare_amounts(
+    now: Decimal | int | None, before: Decimal | int | None, shown: Callable[[Any], str], compared: tuple[date, date]
+) -> Comparison | None:
+    """The same of any amount; `shown` writes one. None where there is nothing to hold against one another."""
+    if now is None or before is None:
+        return None
+    against = f"{shown(before)} on {days(*compared)}"
+    if not before:
+        return Comparison("up", "new", against) if now else None
+    change = Decimal(now - before) / Decimal(before)
     if not change:
         return Comparison("", "unchanged", against)
     return Comparison("up" if change > 0 else "down", percent(abs(change)), against)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from contextlib import suppress
 
 from celery import shared_task
+from django.utils import timezone
 
 from spend.anomalies.run import look_for_anomalies
 from spend.clickhouse.errors import UnavailableError
 from spend.closing.run import seal_all
+from spend.exports.actions import expire_exports as delete_expired
+from spend.exports.run import forget_files
+from spend.exports.starting import start_when_needed
 from spend.forecasts.run import make_forecasts
 from spend.rerating.run import work_off_all
 from spend.unpriced import note_unpriced_models, settle_unpriced_models
+from tenants.scope import across_tenants
 
 AT_MOST_SECONDS = 4  # the worker has other things to do, too
 
@@ -33,6 +38,20 @@ def settle_unpriced() -> None:
 def go_on_with_reratings() -> None:
     """Go on with re-ratings. A run that is lost or comes twice does no harm."""
     work_off_all(seconds=AT_MOST_SECONDS)
+
+
+@shared_task
+def write_exports() -> None:
+    """Start a process that writes the files that wait, unless one does. A run that comes twice does no harm."""
+    start_when_needed()
+
+
+@shared_task
+def expire_exports() -> None:
+    """Delete exported files whose time is over, and those that nobody names. A run that comes twice does no harm."""
+    with across_tenants("files of every tenant expire"):
+        delete_expired(timezone.now())
+    forget_files()
 
 
 @shared_task

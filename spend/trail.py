@@ -5,6 +5,7 @@ from __future__ import annotations
 import spend.closing.trail  # noqa: F401 - registers its own words
 import spend.cost_centres.trail  # noqa: F401 - registers its own words
 import spend.exports.trail  # noqa: F401 - registers its own words
+import spend.importing.trail  # noqa: F401 - registers its own words
 from changes.trail import Noun, register
 
 register(

@@ -8,6 +8,8 @@ from pricing.state.api import state
 from spend.anomalies.api import anomalies
 from spend.api import usage
 from spend.closing.api import statements
+from spend.exports.api import exported
+from spend.cost_centres.api import cost_centres
 from tenants.api.audit import audit
 from tenants.api.keys import keys
 from tenants.api.leaks import leaks
@@ -36,7 +38,9 @@ api.add_router("/keys/leaks", leaks)
 api.add_router("/keys", keys)
 api.add_router("/overrides", overrides)
 api.add_router("/usage", usage)
+api.add_router("/exports", exported)
 api.add_router("/statements", statements)
+api.add_router("/cost-centres", cost_centres)
 api.add_router("/anomalies", anomalies)
 
 state_api = FramedAPI(

@@ -37,6 +37,8 @@ app.conf.beat_schedule = {
     "back KV up": {"task": "publishing.tasks.back_up_stores", "schedule": crontab(minute="52")},
     "work off changes of many keys": {"task": "tenants.tasks.work_off_key_batches", "schedule": 5.0},
     "go on with re-ratings": {"task": "spend.tasks.go_on_with_reratings", "schedule": 5.0},
+    "write exports": {"task": "spend.tasks.write_exports", "schedule": 2.0},
+    "expire exports": {"task": "spend.tasks.expire_exports", "schedule": crontab(minute="7")},
     "find anomalies": {"task": "spend.tasks.find_anomalies", "schedule": 60.0},
     "forecast": {"task": "spend.tasks.forecast", "schedule": 120.0},
     "seal months": {"task": "spend.tasks.seal_months", "schedule": 5.0},

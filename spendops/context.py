@@ -16,10 +16,13 @@ THEMES = ("light", "dark")
 
 NAVIGATION = (
     ("Spend", "spend:overview", "chart-bar"),
+    ("Explore", "spend:explore", "adjustments-horizontal"),
     ("Requests", "spend:requests", "list-details"),
     ("Denials", "spend:denials", "ban"),
     ("Anomalies", "spend:anomalies", "activity"),
-    ("Statements", "spend:statements", "calendar"),
+    ("Statements", "spend:statements", "file-invoice"),
+    ("Cost centres", "spend:cost_centres", "sitemap"),
+    ("Exports", "spend:exports", "download"),
     ("Budgets", "budgets:list", "wallet"),
     ("Projects", "tenants:projects", "folders"),
     ("API keys", "tenants:keys", "key"),

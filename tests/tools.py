@@ -1,7 +1,8 @@
 """`make tools`: what the tests need beside Python's packages.
 
 Debian's packages are installed when we are root, else the line that does it is said. Cloudflare's runtime comes from
-npm into the virtual environment, at the versions that tests/cloudflare/package-lock.json names.
+npm into the virtual environment, at the versions that tests/cloudflare/package-lock.json names; FOCUS's validators from
+PyPI into a virtual environment of their own, at the versions and hashes of tests/focus/requirements.txt.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.focus.install import focus_validators
 
 PROGRAMS = {
     "chromium": ("chromium", "browser tests drive a real Chromium"),
@@ -39,7 +42,7 @@ def missing() -> list[str]:
 
 
 def main() -> int:
-    return 0 if debian_packages() and cloudflare_runtime() else 1
+    return 0 if debian_packages() and cloudflare_runtime() and focus_validators() else 1
 
 
 def debian_packages() -> bool:

@@ -16,7 +16,7 @@ from spend.exports.completeness import completeness
 from spend.exports.files import remove
 from spend.exports.wanted import Wanted, checked_format, wanted_of
 from spend.models import Export
-from tenants.errors import RefusedError, StatusError
+from tenants.errors import StatusError
 from tenants.models import Tenant
 
 OPEN = (Export.Status.WAITING, Export.Status.RUNNING)
@@ -24,7 +24,7 @@ OPEN_MOST = 20
 _BY = Actor.system("spend.exports")
 
 
-class IncompleteError(RefusedError):
+class IncompleteError(StatusError):
     """A period that is not complete, where only a complete one will do. `reasons` say why."""
 
     def __init__(self, reasons: tuple[str, ...]) -> None:

@@ -20,11 +20,12 @@ class Type(StrEnum):
 
 
 class Column(NamedTuple):
-    """A column: its name, what it holds, and what that means."""
+    """A column: its name, what it holds, and what that means. Of `summed` ones the file says the sum."""
 
     name: str
     type: Type = Type.TEXT
     note: str = ""
+    summed: bool = False
 
 
 Row = Sequence[Any]
@@ -44,6 +45,6 @@ class Content(Protocol):
         ...
 
     def amiss(self, rows: int, sums: dict[str, Any]) -> str:
-        """How rows that were written, and the sums of their exact columns, differ from what the pages' own question
+        """How rows that were written, and the sums of their summed columns, differ from what the pages' own question
         says now; "" when they agree."""
         ...

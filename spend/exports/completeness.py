@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from spend.exports.wanted import Kind, Wanted
+from spend.models import Export
 from spend.queries.freshness import complete_to
 from spend.queries.slices import cells
 from spend.queries.streams import UsageStream
@@ -45,7 +46,7 @@ def completeness(tenant_id: str, wanted: Wanted) -> Completeness:
     return Completeness(until, tuple(reasons))
 
 
-def _counted_to(kind: Kind, now: datetime) -> tuple[datetime, int]:
+def _counted_to(kind: Export.Kind, now: datetime) -> tuple[datetime, int]:
     """The moment, and how many events are set aside."""
     depths = []
     for env in settings.SPENDOPS.environments:

@@ -71,7 +71,7 @@ def about(
     }
 
 
-def _notes(wanted: Wanted, written: Format) -> list[str]:
+def _notes(wanted: Wanted, written: Export.Format) -> list[str]:
     if wanted.kind in FOCUS:
         return [
             *_NOTES[written],

@@ -28,7 +28,6 @@ from changes.actor import Actor
 from changes.record import record
 from spend.clickhouse.errors import ClickHouseError, UnavailableError
 from spend.exports.actions import OPEN
-from spend.exports.columns import Type
 from spend.exports.completeness import Completeness, completeness
 from spend.exports.contents import content_of
 from spend.exports.files import UNFINISHED, digest_of, finish, folder_of, forgotten
@@ -175,8 +174,8 @@ class _Work:
         """Write the file; how it differs from what the pages say, "" when it does not."""
         job = self._job
         content = content_of(self._tenant, self._wanted)
-        exact = [place for place, column in enumerate(content.columns) if column.type is Type.EXACT]
-        sums = {content.columns[place].name: Decimal(0) for place in exact}
+        summed = [place for place, column in enumerate(content.columns) if column.summed]
+        sums = {content.columns[place].name: Decimal(0) for place in summed}
         rows, days_done = 0, 0
         day: date | None = None
         self._hold(total=content.total(), rows=0, days_done=0)
@@ -187,7 +186,7 @@ class _Work:
                 for of, block in content.blocks():
                     writer.write(block)
                     rows += len(block)
-                    for place in exact:
+                    for place in summed:
                         sums[content.columns[place].name] += sum(
                             (row[place] for row in block if row[place] is not None), Decimal(0)
                         )

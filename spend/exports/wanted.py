@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 from zoneinfo import available_timezones
 
+from spend.exploring.filters import FilterError, filters_of, is_filter, pairs_of, query_string
 from spend.models import Export
 from spend.periods import MOST_DAYS
 from spend.queries.dimensions import dimension, label_of
@@ -19,8 +20,6 @@ Kind, Format = Export.Kind, Export.Format
 FOCUS = (Kind.FOCUS_1_2, Kind.FOCUS_1_4)
 EACH = {Each.WHOLE: "The whole period", Each.DAY: "Each day", Each.HOUR: "Each hour"}
 BY_MOST = 6
-VALUES_MOST = 200
-WITHOUT = "not."  # `not.env=dev` leaves out what has this value
 _OF_KIND = {Kind.USAGE: ("called", "search"), Kind.DENIALS: ("reason",)}
 _OF_DENIALS = ("env", "project", "key")  # what denials can be narrowed by
 _LABELS = {"called": "Model called", "search": "Search", "reason": "Reason"}
@@ -48,9 +47,13 @@ class Wanted:
         said = [("first", of.first.isoformat()), ("last", of.last.isoformat()), ("zone", of.zone)]
         if self.kind is Kind.SPEND:
             said += [("each", self.each.value), *(("by", name) for name in self.by)]
-        said += [(name, value) for name in sorted(of.only) for value in of.only[name]]
-        said += [(f"{WITHOUT}{name}", value) for name in sorted(of.without) for value in of.without[name]]
-        return urlencode([*said, *sorted(self.exactly.items())])
+        return query_string([*said, *self.narrowing])
+
+    @property
+    def narrowing(self) -> list[tuple[str, str]]:
+        """What it is narrowed by, as parameters of an address: those of the Explore page, and `exactly`."""
+        of = self.slice
+        return [*pairs_of(of.only, of.without), *sorted(self.exactly.items())]
 
     @property
     def filters(self) -> list[str]:
@@ -74,19 +77,25 @@ class Wanted:
         return days(self.slice.first, self.slice.last)
 
 
+class _Given(dict[str, list[str]]):
+    """Parameters with their values, as `spend.exploring.filters` reads them."""
+
+    def getlist(self, key: str) -> list[str]:
+        return self.get(key, [])
+
+
 def wanted_of(kind: str, query: str) -> Wanted:
     """Read a canonical query. Raises InvalidSettingError with what is wrong."""
     if kind not in Kind.values:
         raise InvalidSettingError(f"There is no such kind of export: choose one of {', '.join(Kind)}.", field="kind")
-    given: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        given.setdefault(name, []).append(value)
-    return wanted_from(Kind(kind), given)
+    return wanted_from(Kind(kind), parse_qsl(query, keep_blank_values=True))
 
 
-def wanted_from(kind: Export.Kind, given: Mapping[str, Sequence[str]]) -> Wanted:
-    """The same from names with their values. Raises InvalidSettingError."""
-    left = {name: list(values) for name, values in given.items()}
+def wanted_from(kind: Export.Kind, given: Iterable[tuple[str, str]]) -> Wanted:
+    """The same from parameters. Raises InvalidSettingError."""
+    left = _Given()
+    for name, value in given:
+        left.setdefault(name, []).append(value)
     first, last = _day(left, "first"), _day(left, "last")
     if last < first:
         raise InvalidSettingError("The last day lies before the first: swap them.", field="last")
@@ -110,7 +119,7 @@ def checked_format(kind: str, text: str) -> Export.Format:
     return Format(text)
 
 
-def _buckets(left: dict[str, list[str]]) -> tuple[Each, tuple[str, ...]]:
+def _buckets(left: _Given) -> tuple[Each, tuple[str, ...]]:
     text = _one(left, "each") or Each.DAY.value
     if text not in list(Each):
         raise InvalidSettingError(f"Sums can be for each of: {', '.join(Each)}.", field="each")
@@ -122,25 +131,28 @@ def _buckets(left: dict[str, list[str]]) -> tuple[Each, tuple[str, ...]]:
     return Each(text), by
 
 
-def _narrowed(
-    kind: Export.Kind, left: dict[str, list[str]]
-) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
-    only: dict[str, tuple[str, ...]] = {}
-    without: dict[str, tuple[str, ...]] = {}
-    for text, given in left.items():
-        values = tuple(dict.fromkeys(given))
-        if len(values) > VALUES_MOST:
-            raise InvalidSettingError(f"{VALUES_MOST} values of a filter are the most: choose fewer.", field=text[:80])
-        name = text.removeprefix(WITHOUT)
-        _known(name, "query")
-        if kind is Kind.DENIALS and (name not in _OF_DENIALS or name != text or len(values) > 1):
+def _narrowed(kind: Export.Kind, left: _Given) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+    for name in left:
+        if not is_filter(name):
             raise InvalidSettingError(
-                f"Denials can be narrowed to one value each of {', '.join(_OF_DENIALS)} and reason, and by nothing "
-                "else.",
-                field="query",
+                f"{name[:80]!r} means nothing for this kind of export: leave it out.", field="query"
             )
-        (only if name == text else without)[name] = values
-    return only, without
+    try:
+        only, without = filters_of(left)
+    except FilterError as error:
+        raise InvalidSettingError(str(error), field="query") from error
+    if kind is Kind.DENIALS and (
+        without or any(name not in _OF_DENIALS or len(values) > 1 or not values[0] for name, values in only.items())
+    ):
+        raise InvalidSettingError(
+            f"Denials can be narrowed to one value each of {', '.join(_OF_DENIALS)} and reason, and by nothing else.",
+            field="query",
+        )
+    return _sorted(only), _sorted(without)
+
+
+def _sorted(chosen: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(sorted(values)) for name, values in chosen.items()}
 
 
 def _known(name: str, at: str) -> None:
@@ -150,14 +162,14 @@ def _known(name: str, at: str) -> None:
         raise InvalidSettingError(str(error).replace("grouped by", "grouped or narrowed by"), field=at) from error
 
 
-def _one(left: dict[str, list[str]], name: str) -> str:
+def _one(left: _Given, name: str) -> str:
     values = left.pop(name, [""])
     if len(values) > 1:
         raise InvalidSettingError(f"Give {name} once.", field=name)
     return values[0]
 
 
-def _day(left: dict[str, list[str]], name: str) -> date:
+def _day(left: _Given, name: str) -> date:
     try:
         return date.fromisoformat(_one(left, name))
     except ValueError as error:

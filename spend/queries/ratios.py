@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -53,9 +54,11 @@ def latency(tenant_id: str, of: Slice) -> Latency:
         f" quantilesExactIf({_LEVELS})(ttfb_ms, ttfb_ms > 0) FROM usage_events FINAL WHERE {where}"
     )
     calls, durations, first, first_bytes = ask(sql, where.parameters, tenant_id=tenant_id, purpose="latency")[0]
-    return Latency(
-        Percentiles(*durations, calls) if calls else None, Percentiles(*first_bytes, first) if first else None
-    )
+    return Latency(_percentiles(durations, calls), _percentiles(first_bytes, first))
+
+
+def _percentiles(found: Sequence[int], calls: int) -> Percentiles | None:
+    return Percentiles(found[0], found[1], found[2], calls) if calls else None
 
 
 def denied(tenant_id: str, of: Slice, *, passed: int) -> Denied | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from spend.closing.ids import is_derived
 from spend.queries.adjustments import hours_booked_on
 from spend.queries.filters import NEWEST_FIRST, Conditions, uuid_or_none
 from spend.queries.rollup import counted_days
+from spend.queries.slices import Slice, single_events
 from spend.zones import calendar_of, ms_of
 from wire.ids import event_id_ms
 
@@ -100,16 +101,19 @@ def find_requests(
     status: str = "",
     search: str = "",
     keys: Collection[str] | None = None,
+    zone: str = "",
+    only: Mapping[str, Sequence[str]] | None = None,
+    without: Mapping[str, Sequence[str]] | None = None,
     before: str = "",
     most: int = 50,
 ) -> list[RequestRow]:
-    """The calls of the tenant's own days, newest first.
+    """The calls of the tenant's own days, or of a zone's, newest first.
 
     `model` is one as on the chart, or as it was asked for; `search` an event's id or a request's, ours or the
-    provider's; `keys` are those whose calls may be seen (None: all); `before` is the event id that the page before
-    ended with (an unknown one leaves the first page).
+    provider's; `keys` are those whose calls may be seen (None: all); `only` and `without` are values by dimension, as
+    of a `Slice`; `before` is the event id that the page before ended with (an unknown one leaves the first page).
     """
-    where = Conditions().arrived_on(tenant_id, first, last).envs(envs).keys(keys)
+    where = single_events(tenant_id, Slice(first, last, zone, only or {}, without or {}, keys)).envs(envs)
     where.equal(project_id=project, key_id=key, status=status)
     where.add("(calls > 0 OR kind != 'call')")  # imported usage that was withdrawn, or passed the gateway, is not there
     if model:

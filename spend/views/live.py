@@ -16,9 +16,9 @@ NOTHING_NEW = 204  # htmx leaves the page as it is
 OUT_OF_REACH = 503
 
 
-def today_of(tenant: Tenant) -> date:
-    """The tenant's day."""
-    return timezone.now().astimezone(ZoneInfo(tenant.time_zone)).date()
+def today_of(tenant: Tenant, zone: str = "") -> date:
+    """The tenant's day, or that of a zone."""
+    return timezone.now().astimezone(ZoneInfo(zone or tenant.time_zone)).date()
 
 
 def stamp(*parts: object) -> str:
@@ -33,7 +33,7 @@ def query_with(request: HttpRequest, **changed: str) -> str:
         query[name] = value
         if not value:
             del query[name]
-    return query.urlencode()
+    return query.urlencode(safe=":/")
 
 
 def page_end(request: HttpRequest) -> str:

@@ -15,6 +15,8 @@ from django.views.decorators.http import require_safe
 from pricing.explain import ExplainedLine
 from spend.clickhouse.errors import UnavailableError
 from spend.explaining import explained
+from spend.exploring.more_filters import MoreFilters
+from spend.exploring.words import Words
 from spend.forms import RequestsForm
 from spend.names import Keys, Names, names_of
 from spend.present import facts_of, shown_request
@@ -48,24 +50,28 @@ def rows(request: HttpRequest) -> HttpResponse:
 def _answer(request: TenantRequest, template: str) -> HttpResponse:
     keys = keys_seen(request)
     names = names_of(request.tenant.id, seen=keys)
-    context: dict[str, Any] = {"query": query_with(request)}
+    more = MoreFilters.of(request, Words(request.tenant.id, seen=keys))
+    context: dict[str, Any] = {"query": query_with(request), "more": more}
     try:
-        form = _form(request, names, keys, models_used(request.tenant.id, keys=keys))
-        context |= {"form": form} | _rows(request, form, names, keys)
+        form = _form(request, names, keys, models_used(request.tenant.id, keys=keys), more)
+        context |= {"form": form} | _rows(request, form, names, keys, more)
     except UnavailableError:
-        form = _form(request, names, keys, [])
+        form = _form(request, names, keys, [], more)
         return render(request, template, context | {"form": form, "unavailable": True}, status=OUT_OF_REACH)
     if template.startswith("spend/_") and request.GET.get("seen") == context["seen"]:
         return HttpResponse(status=NOTHING_NEW)
     return render(request, template, context)
 
 
-def _form(request: TenantRequest, names: Names, keys: Collection[str] | None, models: list[str]) -> RequestsForm:
+def _form(
+    request: TenantRequest, names: Names, keys: Collection[str] | None, models: list[str], more: MoreFilters
+) -> RequestsForm:
+    asked = request.GET.get("model", "")
     form = RequestsForm(
-        request.GET,
-        today=today_of(request.tenant),
+        {name: value for name, value in request.GET.items() if name not in more.only},
+        today=today_of(request.tenant, more.zone),
         envs=settings.SPENDOPS.environments,
-        models=models,
+        models=[*models, *([asked] if asked and asked not in models else [])],
         projects=names.project_choices,
         keys=Keys(request.tenant.id, seen=keys),
     )
@@ -73,7 +79,9 @@ def _form(request: TenantRequest, names: Names, keys: Collection[str] | None, mo
     return form
 
 
-def _rows(request: TenantRequest, form: RequestsForm, names: Names, keys: Collection[str] | None) -> dict[str, Any]:
+def _rows(
+    request: TenantRequest, form: RequestsForm, names: Names, keys: Collection[str] | None, more: MoreFilters
+) -> dict[str, Any]:
     before = page_end(request)
     found = find_requests(
         request.tenant.id,
@@ -85,19 +93,22 @@ def _rows(request: TenantRequest, form: RequestsForm, names: Names, keys: Collec
         key=form.value_of("key"),
         status=form.value_of("status"),
         search=form.value_of("search"),
-        keys=() if "key" in form.errors else keys,  # a key that is not there has no calls
+        keys=() if "key" in form.errors or more.problem else keys,  # a key that is not there has no calls
+        zone=more.zone,
+        only=more.only,
+        without=more.without,
         before=before,
         most=A_PAGE + 1,
     )
     shown = found[:A_PAGE]
     names = names.with_keys(request.tenant.id, (row.key for row in shown), seen=keys)
     here = reverse("spend:requests")
-    more = len(found) > A_PAGE
+    another = len(found) > A_PAGE
     return {
         "rows": [shown_request(row, names) for row in shown],
         "older": bool(before),
         "shown": f"{counted(len(shown), 'request')} shown",
-        "next_url": f"{here}?{query_with(request, before=str(shown[-1].event_id))}" if more else "",
+        "next_url": f"{here}?{query_with(request, before=str(shown[-1].event_id))}" if another else "",
         "first_url": f"{here}?{query_with(request, before='')}" if before else "",
         "seen": stamp([(row.event_id, row.rev) for row in found], form.chosen),
     } | ({} if shown else _why_empty(request, form, keys))

@@ -219,3 +219,59 @@ def test_a_key_is_found_by_its_id_or_name_and_only_some_are_offered(admin_client
         assert said in text_of(answer)
         assert listed(answer) == []
     assert "There is no such key" not in text_of(admin_client.get(page, {"key": twins[0].id}))
+
+
+# -- narrowed by whatever a view of spend was narrowed to --------------------------------------------------------------
+
+
+def test_the_list_can_be_narrowed_by_every_dimension(admin_client, customer):
+    plain = customer.call(end_user="ann", tags={"team": "ads"})
+    odd = customer.call(
+        tags={"team": "search"}, tier="bulk", http_status=529, end_user="bob", service_tier="flex", route="/v1/messages"
+    )
+    for name, value in {
+        "tag:team": "search",
+        "tier": "bulk",
+        "http_status": "529",
+        "end_user": "bob",
+        "service_tier": "flex",
+        "route": "/v1/messages",
+        "not-tag:team": "ads",
+        "not-end_user": "ann",
+    }.items():
+        page = admin_client.get("/requests", {"period": "7d", name: value})
+        assert listed(page) == [odd.event_id], name
+    assert listed(admin_client.get("/requests?period=7d&none=tier")) == [plain.event_id]
+    assert listed(admin_client.get("/requests?period=7d&end_user=ann&end_user=bob")) == [odd.event_id, plain.event_id]
+    assert listed(admin_client.get("/requests?period=7d&model=gpt-4o-mini&model=other&end_user=ann")) == [
+        plain.event_id
+    ]
+
+
+def test_a_filter_that_was_taken_over_is_named_kept_and_can_be_taken_away(admin_client, customer):
+    customer.call(tags={"team": "ads"})
+    page = admin_client.get("/requests?period=7d&tag:team=search&env=dev")
+    assert "Tag “team” search" in text_of(page)
+    assert "Nothing matches these filters" in text_of(page)
+    assert '<input type="hidden" name="tag:team" value="search">' in page.content.decode()
+    away = html.unescape(re.search(r'href="([^"]+)" aria-label="Remove the filter Tag', page.content.decode())[1])
+    assert away == "/requests?period=7d&env=dev"
+
+
+def test_days_of_another_zone(admin_client, customer):
+    late = customer.midnight - timedelta(minutes=10)  # yesterday in Kolkata, and in UTC as well
+    event = customer.call(late)
+    day = late.date().isoformat()
+    assert listed(admin_client.get(f"/requests?period=custom&first={day}&last={day}")) == [event.event_id]
+    chatham = f"/requests?period=custom&first={day}&last={day}&zone=Pacific/Chatham"
+    assert listed(admin_client.get(chatham)) == []
+    assert "Days in Pacific/Chatham" in text_of(admin_client.get(chatham))
+
+
+@pytest.mark.parametrize("query", ["zone=Mars/Olympus", "tag:=x", "none=nonsense", "end_user=" + "x" * 600])
+def test_a_filter_that_cannot_be_taken_lets_nothing_in(admin_client, customer, query):
+    customer.call()
+    page = admin_client.get(f"/requests?period=7d&{query}")
+    assert page.status_code == 200
+    assert listed(page) == []
+    assert 'role="alert"' in page.content.decode()

@@ -19,7 +19,7 @@ from pricing.actions.overrides import create_override
 from pricing.actions.sync import sync_prices
 from pricing.override_rules import OverrideSettings
 from publishing.models import KvEntry, Reconciliation
-from spend.models import Anomaly
+from spend.models import Anomaly, Export
 from spend.rerating.actions import start_dry_run
 from tenants.actions.invitations import invite
 from tenants.actions.key_batches import begin_batch
@@ -131,6 +131,10 @@ class Company:
         rerating = start_dry_run(
             begin=datetime.now(UTC) - timedelta(days=1), end=datetime.now(UTC), tenant_id=self.tenant.id, by=SOMEBODY
         )
+        with tenant_scope(self.tenant.id):
+            export = Export.objects.create(
+                tenant=self.tenant, kind="spend", format="csv", query="first=2026-01-01&last=2026-01-02", created_by="u"
+            )
         anomaly = Anomaly.objects.create(
             tenant=self.tenant, day=date(2026, 11, 1), charge=2_000_000, expected=1_000_000, bound=1_500_000
         )
@@ -165,6 +169,7 @@ class Company:
             "hand_price_id": hand_price.pk,
             "rerating_id": rerating.pk,
             "anomaly_id": anomaly.pk,
+            "export_id": export.pk,
             "channel_id": channel.id,
             "delivery_id": delivery.id,
             "audit_event_id": audit.pk,
@@ -202,6 +207,7 @@ MISSING: dict[str, Any] = {
     "hand_price_id": 999_999_999,
     "rerating_id": "r_000000000000",
     "anomaly_id": "y_000000000000",
+    "export_id": "x_000000000000",
     "channel_id": "c_000000000000",
     "delivery_id": "d_000000000000",
     "audit_event_id": 999_999_999,

@@ -36,6 +36,7 @@ LATER = settings.STEP_UP_SECONDS + 1
 SOON = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
 HELD = "0123456789abcdef01234567"  # the code of what a guard holds
 BUDGET = {"name": "First", "amount": "9", "enforcement": "hard", "thresholds": "80, 100", "version": "1"}
+CENTRES = {"centres": [], "rules": [{"centre": "Search", "when": {"env": ["dev"]}}]}
 
 # What is posted, so that with a confirmation something would change.
 PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -108,6 +109,7 @@ PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "spend:rerating_apply": lambda ids: {},
     "spend:rerating_resume": lambda ids: {},
     "spend:statement_seal": lambda ids: {},
+    "spend:cost_centres_save": lambda ids: {"version": "0", "book": json.dumps(CENTRES)},
     "access:recovery_codes": lambda ids: {},
     "access:remove": lambda ids: {},
     "access:disable": lambda ids: {},
@@ -153,6 +155,7 @@ OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = 
     ("POST", "/overrides"): lambda ids: {"name": "New", "kind": "free", "provider": "*", "model": "new*"},
     ("PATCH", "/overrides/{override_id}"): lambda ids: {"percent": "-7.5"},
     ("POST", "/overrides/{override_id}/archive"): lambda ids: {},
+    ("PUT", "/cost-centres"): lambda ids: CENTRES | {"version": 0},
     ("POST", "/statements/{month}/seal"): lambda ids: {
         "charge_usd": "0.000041550000",
         "requests": 1,

@@ -16,4 +16,6 @@ def content_of(tenant: Tenant, wanted: Wanted) -> Content:
     from spend.exports.contents.events import DenialRows, UsageRows
     from spend.exports.contents.spend import SpendRows
 
-    return {Kind.SPEND: SpendRows, Kind.USAGE: UsageRows, Kind.DENIALS: DenialRows}[wanted.kind](tenant, wanted)
+    if wanted.kind is Kind.SPEND:
+        return SpendRows(tenant, wanted)
+    return UsageRows(tenant, wanted) if wanted.kind is Kind.USAGE else DenialRows(tenant, wanted)

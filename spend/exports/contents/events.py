@@ -43,7 +43,7 @@ def _columns(fields: Sequence[str]) -> tuple[Column, ...]:
         elif name == "ts":
             found.append(Column("at", Type.MOMENT, note))
         elif name in ("cost", "charge"):
-            found.append(Column(f"{name}_usd", Type.EXACT, note))
+            found.append(Column(f"{name}_usd", Type.EXACT, note, summed=True))
         elif name in ("streamed", "cached"):
             found.append(Column(name, Type.YES_NO, note))
         else:
@@ -81,7 +81,7 @@ class _Rows:
 class UsageRows(_Rows):
     """One row a usage event, in the order of time."""
 
-    columns = _columns(RequestRow._fields)
+    columns: Sequence[Column] = _columns(RequestRow._fields)
 
     def __init__(self, tenant: Tenant, wanted: Wanted) -> None:
         super().__init__(tenant)
@@ -95,7 +95,7 @@ class UsageRows(_Rows):
 class DenialRows(_Rows):
     """One row a refused call, in the order of time."""
 
-    columns = _columns(DenialRow._fields)
+    columns: Sequence[Column] = _columns(DenialRow._fields)
 
     def __init__(self, tenant: Tenant, wanted: Wanted) -> None:
         super().__init__(tenant)

@@ -29,8 +29,8 @@ _MEASURES = (
     Column("cached_tokens", Type.WHOLE, "Of the input tokens, those read from a provider's cache."),
     Column("unpriced_requests", Type.WHOLE, "Calls without a price: they count as nothing in the charge."),
     Column("unpriced_tokens", Type.WHOLE),
-    Column("cost_usd", Type.EXACT, "By the provider's list prices."),
-    Column("charge_usd", Type.EXACT, "What is charged, with overrides."),
+    Column("cost_usd", Type.EXACT, "By the provider's list prices.", summed=True),
+    Column("charge_usd", Type.EXACT, "What is charged, with overrides.", summed=True),
     Column("duration_ms", Type.WHOLE, "Of all calls together."),
     Column("errors", Type.WHOLE),
 )

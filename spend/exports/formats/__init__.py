@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from spend.exports.columns import Column, Row
 from spend.exports.wanted import Format
+from spend.models import Export
 
 
 class Writer(Protocol):
@@ -38,7 +39,7 @@ KEPT = {
 }
 
 
-def writer_of(written: Format) -> Callable[[Path, Sequence[Column]], Writer]:
+def writer_of(written: Export.Format) -> Callable[[Path, Sequence[Column]], Writer]:
     """What writes files of a format."""
     if written is Format.CSV:
         from spend.exports.formats.comma import CsvFile

@@ -1,0 +1,88 @@
+"""The Explore page in Chromium: both themes, wide and narrow, without a complaint; filters, sorting, the live chart."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.chromium import Window
+from tests.spend.test_pages_browser import DEADLINE_MS, DESKTOP, PHONE, customer, keep_picture, settled, usage_of_weeks
+
+__all__ = ["customer", "usage_of_weeks"]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+
+ADDRESSES = {
+    "explore": "/explore?by=model",
+    "explore-compare": "/explore?by=project&compare=previous",
+    "explore-pivot": "/explore?by=project&then=model&period=30d&compare=previous",
+    "explore-lines": "/explore?by=model&measure=error_rate&chart=lines&period=30d",
+    "explore-table": "/explore?by=key&chart=table&period=7d&compare=previous",
+    "explore-hours": "/explore?by=env&each=hour&period=7d&zone=Pacific/Chatham",
+    "explore-filters": "/explore?by=model&env=prod&not-model=gpt-4o&none=end_user&tag:team=search",
+    "explore-nothing": "/explore?by=model&env=none",
+    "explore-wrong": "/explore?by=nonsense&period=custom&first=2026-01-01",
+}
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_view_without_a_complaint(admin_window: Window, site, usage_of_weeks, theme, size):
+    page = admin_window.page
+    page.set_viewport_size(size)
+    admin_window.context.add_cookies([{"name": "theme", "value": theme, "url": site}])
+    found = {}
+    for name, address in ADDRESSES.items():
+        answer = page.goto(address)
+        assert answer is not None
+        assert answer.status == 200, address
+        settled(page)
+        keep_picture(page, f"{name}-{theme}-{size['width']}")
+        broken = [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in Axe().run(page).response["violations"]]
+        complaints = broken + admin_window.complaints
+        if admin_window.sideways() > 0:
+            complaints.append(f"{admin_window.sideways()} px too wide")
+        if complaints:
+            found[name] = list(complaints)
+        admin_window.complaints.clear()
+    assert found == {}
+
+
+def test_a_view_is_put_together_by_hand_and_stays_in_the_address(admin_window, usage_of_weeks):
+    page = admin_window.page
+    page.goto("/explore?by=model")
+    settled(page)
+    page.get_by_label("Group by", exact=True).select_option("project")
+    expect(page.get_by_role("heading", name="Spend by project, daily")).to_be_visible()
+    page.get_by_label("Compare with", exact=True).select_option("previous")
+    expect(page.get_by_role("heading", name="Biggest changes")).to_be_visible()
+    assert page.locator("#explore-chart .scatterlayer .trace").count() == 1
+
+    page.get_by_text("Filter", exact=True).click()
+    page.get_by_label("What", exact=True).select_option("env")
+    page.get_by_label("Value", exact=True).focus()
+    expect(page.locator("#narrow-values option")).to_have_count(2)
+    page.get_by_label("Value", exact=True).fill("prod")
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator(".explore-chip")).to_have_text("Environment is prod")
+    for part in ("by=project", "compare=previous", "env=prod"):
+        assert part in page.url
+
+    page.locator("#explore-groups thead").get_by_role("link", name="Requests").click()
+    page.wait_for_url("**sort=requests**")
+    expect(page.locator("#explore-groups thead th[aria-sort=descending]")).to_have_text("Requests ▼")
+    page.get_by_role("link", name="Remove the filter Environment is prod").click()
+    expect(page.locator(".explore-chip")).to_have_count(0)
+    assert admin_window.complaints == []
+
+
+def test_a_call_moves_the_view_by_itself(admin_window, customer):
+    page = admin_window.page
+    customer.call(cost="1.25")
+    page.goto("/explore?by=model")
+    total = page.locator("#explore-total")
+    expect(total).to_have_text("$1.25")
+    customer.call(cost="2.00")
+    expect(total).to_have_text("$3.25", timeout=DEADLINE_MS)
+    expect(page.locator("#groups-total")).to_have_text("$3.25")
+    assert admin_window.complaints == []
