@@ -23,6 +23,7 @@ BASIS_POINTS_LEAST, BASIS_POINTS_MOST = -WHOLE, 10 * WHOLE  # free of charge …
 PRIORITY_MOST = 1_000
 PROVIDER_LONGEST, MODEL_LONGEST = 64, 200
 ANY = "*"
+_ACTIVE = "active"
 
 _FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _STARS = re.compile(r"\*{2,}")
@@ -154,11 +155,35 @@ def rule_of(override: Override) -> OverrideRule:
 def in_order(overrides: Iterable[Override]) -> tuple[OverrideRule, ...]:
     """The rules in the order in which they are tried: a project's own first, then by priority, then the newer first.
 
-    Of equal priority those that were archived come last, so that none stands in the way of one that is in force.
+    An archived one keeps its place, and so the calls it decided. It goes behind one in force with the same project,
+    provider, model and priority that holds at the same time: that was changed since to say what it says.
     """
-    found = sorted(overrides, key=lambda each: (each.created_at, each.pk), reverse=True)
-    found.sort(key=lambda each: (each.project_id is None, -each.priority, each.status != "active"))
-    return tuple(rule_of(each) for each in found)
+    every = list(overrides)
+    in_force: dict[tuple[object, ...], list[Override]] = {}
+    for each in every:
+        if each.status == _ACTIVE:
+            in_force.setdefault(_same(each), []).append(each)
+
+    def place(each: Override) -> tuple[datetime, bool, str]:
+        if each.status == _ACTIVE:
+            return each.created_at, True, each.pk
+        instead = (other.created_at for other in in_force.get(_same(each), ()) if _at_once(each, other))
+        return min((each.created_at, *instead)), False, each.pk
+
+    every.sort(key=place, reverse=True)
+    every.sort(key=lambda each: (each.project_id is None, -each.priority))
+    return tuple(rule_of(each) for each in every)
+
+
+def _same(override: Override) -> tuple[object, ...]:
+    """What two overrides have in common of which only one may hold at a time."""
+    return override.project_id, override.provider, override.model, override.priority
+
+
+def _at_once(one: Override, other: Override) -> bool:
+    return (other.ends_at is None or one.starts_at < other.ends_at) and (
+        one.ends_at is None or other.starts_at < one.ends_at
+    )
 
 
 def _moment(moment: datetime, name: str) -> datetime:
