@@ -6,13 +6,14 @@ a limit that moved with the exchange rate from day to day would refuse and allow
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 
 import structlog
 
 from budgets.errors import InvalidBudgetError
-from budgets.models import Budget
-from pricing.rates.base import RatesError
+from budgets.models import Budget, BudgetPeriod
+from pricing.rates.base import Rate, RatesError
 from pricing.rates.queries import USD, currencies_with_rates, rate_on
 from wire.money import PICO_PER_MICRO
 
@@ -30,8 +31,7 @@ def convert(budget: Budget, first_day: date) -> None:
         raise InvalidBudgetError(
             f"A budget in {budget.currency} cannot be compared with spend: {error}", field="currency"
         ) from error
-    budget.converted = rate.to_micro_usd(budget.amount_micro) * PICO_PER_MICRO
-    budget.rate_day, budget.rate_e8 = rate.day, rate.per_usd_e8
+    _take(budget, rate)
     if not budget.converted:
         raise InvalidBudgetError("That amount is nothing in USD: set a larger one.", field="amount")
 
@@ -50,6 +50,35 @@ def convert_anew(budget: Budget, first_day: date) -> None:
     )
 
 
+def convert_for_past(periods: Iterable[BudgetPeriod]) -> None:
+    """Let the budgets of periods that are over say what they said in these. Nothing is stored.
+
+    By then a budget may have the rate of a later period, which decides nothing of an earlier one.
+    """
+    rates: dict[tuple[str, date], Rate | None] = {}
+    for period in periods:
+        budget, key = period.budget, (period.budget.currency, period.first_day)
+        if budget.currency == USD:
+            continue
+        if key not in rates:
+            rates[key] = _rate_or_none(*key)
+        rate = rates[key]
+        if rate is not None and rate.to_micro_usd(budget.amount_micro):
+            _take(budget, rate)
+
+
 def budget_currencies(own: str) -> list[str]:
     """The currencies that a tenant may set budgets in: its own, if there are rates of it, and USD."""
     return [each for each in dict.fromkeys((own, USD)) if each in currencies_with_rates()]
+
+
+def _take(budget: Budget, rate: Rate) -> None:
+    budget.converted = rate.to_micro_usd(budget.amount_micro) * PICO_PER_MICRO
+    budget.rate_day, budget.rate_e8 = rate.day, rate.per_usd_e8
+
+
+def _rate_or_none(currency: str, day: date) -> Rate | None:
+    try:
+        return rate_on(currency, day)
+    except RatesError:
+        return None
