@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from spend.views import denials, key_use, overview, requests, reratings, unpriced, what_if
+from spend.views import denials, key_use, model_use, overview, requests, reratings, unpriced, what_if
 
 app_name = "spend"
 urlpatterns: list[URLPattern] = [
@@ -16,6 +16,8 @@ urlpatterns: list[URLPattern] = [
     path("denials", denials.page, name="denials"),
     path("denials/rows", denials.rows, name="denials_rows"),
     path("spend/keys/<str:key_id>/use", key_use.fragment, name="key_use"),
+    path("spend/model-users/<str:provider>/<path:model>", model_use.users, name="model_users"),
+    path("spend/own-mix", model_use.mix, name="own_mix"),
     path("spend/override-preview", what_if.override_preview, name="override_preview"),
     path("spend/price-impact/<int:sync_id>", what_if.price_impact, name="price_impact"),
     path("unpriced", unpriced.page, name="unpriced"),

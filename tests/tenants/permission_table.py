@@ -45,6 +45,8 @@ PAGES: dict[tuple[str, str], Expected] = {
     ("POST", "spend:rerating_stop"): Expected(by(P), 302, 403),
     ("POST", "spend:rerating_resume"): Expected(by(P), 302, 403),
     ("GET", "spend:key_use"): Expected(SPEND, 200, 404),
+    ("GET", "spend:model_users"): Expected(SPEND, 200),
+    ("GET", "spend:own_mix"): Expected(SPEND, 200),
     ("GET", "pricing:catalogue"): Expected(by(P, T, F, D), 200),
     ("GET", "pricing:report"): Expected(by(P, T, F, D), 200),
     ("GET", "pricing:compare"): Expected(by(P, T, F, D), 200),
