@@ -96,7 +96,9 @@ def stop_rerating(*, job: Rerating, by: Actor) -> Rerating:
 
 
 def resume_rerating(*, job: Rerating, by: Actor) -> Rerating:
-    """Let a job that was stopped, or failed, go on where it was. Raises StatusError."""
+    """Let a job that was stopped, or failed, go on where it was. Raises StatusError, also when another was begun since
+    that concerns the same calls.
+    """
     return _move(job, _BROKEN_OFF, Rerating.Status.WAITING, "rerating.resumed", by)
 
 
@@ -123,10 +125,30 @@ def _refuse_outdated(dry: Rerating) -> None:
 
 def _refuse_second(job: Rerating) -> None:
     """Two at once with other prices would overwrite each other, and neither's sums would be true."""
-    other = Rerating.objects.filter(~Q(pk=job.pk), dry=False, status__in=OPEN).first()
-    if other is not None:
+    others = Rerating.objects.filter(~Q(pk=job.pk), dry=False)
+    if (other := others.filter(status__in=OPEN).first()) is not None:
         raise StatusError(
             f"The re-rating {other.pk} is at work. Wait until it is done, or stop it. Nothing was changed."
+        )
+    if (other := others.filter(status=Rerating.Status.STOPPED, claimed_until__gt=timezone.now()).first()) is not None:
+        raise StatusError(
+            f"The re-rating {other.pk} was stopped and is still at its last block. Try again in a minute. "
+            "Nothing was changed."
+        )
+
+
+def _refuse_overtaken(job: Rerating) -> None:
+    """A job holds on to its price book: going on, it would take back what a later one wrote."""
+    later = Rerating.objects.filter(
+        ~Q(pk=job.pk), dry=False, created_at__gte=job.created_at, begin__lt=job.end, end__gt=job.begin
+    )
+    for name in ("tenant_id", "provider"):
+        if given := getattr(job, name):
+            later = later.filter(**{f"{name}__in": ("", given)})
+    if (other := later.first()) is not None:
+        raise StatusError(
+            f"The re-rating {other.pk} was begun after this one, for some of the same calls. Run dry again to see what "
+            "is left. Nothing was changed."
         )
 
 
@@ -138,8 +160,12 @@ def _move(job: Rerating, of: tuple[str, ...], to: str, kind: str, by: Actor) -> 
         _record(kind, row, by)
         if to == Rerating.Status.WAITING and not row.dry:
             _refuse_second(row)
-        row.status, row.claimed_until, row.error = to, None, ""
-        row.ended_at = timezone.now() if to == Rerating.Status.STOPPED else None
+            _refuse_overtaken(row)
+        row.status, row.error = to, ""
+        if to == Rerating.Status.STOPPED:
+            row.ended_at = timezone.now()  # whoever works on it has the block in hand until its claim ends
+        else:
+            row.ended_at = row.claimed_until = None
         row.save(update_fields=["status", "claimed_until", "error", "ended_at"])
     return row
 

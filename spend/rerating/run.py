@@ -83,6 +83,7 @@ def work_off(job_id: str, *, seconds: float | None = None, told: Callable[[Rerat
                 told(job)
     except LostError:
         logger.info("re-rating left to others", rerating=job_id)
+        _release(job)
     except UnavailableError as error:
         logger.warning("re-rating waits", rerating=job_id, why=str(error))
         _held(job).update(claimed_until=None, error=f"{error} It goes on by itself.")
@@ -91,7 +92,7 @@ def work_off(job_id: str, *, seconds: float | None = None, told: Callable[[Rerat
         failed = Rerating.Status.FAILED
         _held(job).update(status=failed, claimed_until=None, error=str(error), ended_at=timezone.now())
     else:
-        _held(job).update(claimed_until=None)
+        _release(job)
     return True
 
 
@@ -121,6 +122,11 @@ def _claim(job_id: str) -> Rerating | None:
 def _held(job: Rerating) -> Any:
     """The job's row while it is ours, running, and where we think it is; no row otherwise."""
     return Rerating.objects.filter(pk=job.pk, claim=job.claim, turn=job.turn, status=Rerating.Status.RUNNING)
+
+
+def _release(job: Rerating) -> None:
+    """Nothing of ours is on its way any more; a claim that somebody else has by now stays."""
+    Rerating.objects.filter(pk=job.pk, claim=job.claim).update(claimed_until=None)
 
 
 def _hold(job: Rerating, **changed: Any) -> None:

@@ -19,9 +19,10 @@ import spend.rerating.run as run
 from budgets.evaluator import evaluate
 from changes.actor import Actor
 from changes.models import AuditEvent
-from pricing.actions.by_hand import add_hand_price
+from pricing.actions.by_hand import add_hand_price, change_hand_price
 from pricing.actions.overrides import create_override
 from pricing.explain import explain
+from pricing.models import HandPrice
 from pricing.override_rules import OverrideSettings
 from spend.clickhouse.client import ask
 from spend.clickhouse.errors import RefusedError, UnavailableError
@@ -617,6 +618,52 @@ def test_only_a_finished_dry_run_that_still_holds_is_applied_and_once(book):
     assert Rerating.objects.filter(dry=False).count() == 1
 
 
+def test_a_job_that_another_has_overtaken_is_not_resumed(book):
+    """It holds on to older prices: it would take the newer ones back, and its sums would not be true."""
+    price, other = hand_price(), tenant("t_other0001")
+    event, elsewhere = private(1), private(2, tenant=other.id)
+    count([event, elsewhere])
+    jobs = {}
+    for of in (TENANT, other.id):
+        jobs[of] = apply_dry_run(dry_run=tried(tenant_id=of), by=BY)
+        stop_rerating(job=jobs[of], by=BY)
+    change_hand_price(price=price, prices={"input": 5, "output": 7}, starts=price.starts, by=BY)
+    newer = rerated(tenant_id=TENANT)
+    before = standing()
+    assert before[event.event_id][3] == 1000 * 5 + 200 * 7
+    with pytest.raises(StatusError, match=f"The re-rating {newer.pk} was begun after this one"):
+        resume_rerating(job=jobs[TENANT], by=BY)
+    assert Rerating.objects.get(pk=jobs[TENANT].pk).status == Rerating.Status.STOPPED
+    assert standing() == before
+    resume_rerating(job=jobs[other.id], by=BY)  # of other calls
+    work_off(jobs[other.id].pk)
+    assert standing()[elsewhere.event_id][3] == 1000 * 11_111 + 200 * 22_223
+
+
+def test_a_job_that_was_stopped_ends_its_block_before_another_begins(book, monkeypatch):
+    """Whoever works on it may be about to write: the same calls by two price books would have the same rev."""
+    price = hand_price()
+    event = private(1)
+    count([event])
+    job = apply_dry_run(dry_run=tried(), by=BY)
+    refused = []
+
+    def overtake(step: str) -> None:
+        if step != "before insert_usage" or refused:
+            return
+        stop_rerating(job=job, by=BY)
+        change_hand_price(price=price, prices={"input": 5, "output": 7}, starts=price.starts, by=BY)
+        with pytest.raises(StatusError, match=f"The re-rating {job.pk} was stopped and is still at its last") as error:
+            apply_dry_run(dry_run=tried(), by=BY)
+        refused.append(error)
+
+    with disturbed(monkeypatch, overtake):
+        work_off(job.pk)
+    assert refused
+    rerated()
+    assert standing()[event.event_id][2:4] == (3, 1000 * 5 + 200 * 7)
+
+
 @pytest.mark.parametrize(
     ("scope", "field", "message"),
     [
@@ -661,8 +708,8 @@ def test_the_trail_tells_what_was_done(book):
 # -- what the tests set up
 
 
-def hand_price() -> None:
-    add_hand_price(
+def hand_price() -> HandPrice:
+    return add_hand_price(
         provider="acme",
         model="private-7b",
         prices={"input": 11_111, "output": 22_223},
