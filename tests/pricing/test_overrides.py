@@ -378,6 +378,26 @@ def test_of_ten_thousand_lines_the_three_that_are_wrong_are_told_and_nothing_is_
 
 
 @pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("name,kind\nA,free,x\nB,free\nC,nothing\nD,free,,\n", ["2", "4, kind", "5"]),
+        ('{"name": "A"\n{"name": "B", "kind": "free"}\n[2]\n{"name": "C", "kind": "no"}', ["1", "3", "4, kind"]),
+        ('[{"name": "A", "kind": "free"}, 2, {"name": "B", "kind": "free", "prices": 5}, 3]', ["2", "3, prices", "4"]),
+    ],
+)
+def test_a_line_that_is_out_of_shape_hides_no_other(tenant, tmp_path, text, lines):
+    path = tmp_path / "list"
+    path.write_text(text, encoding="utf-8")
+    before = stored(tenant)
+    with pytest.raises(CommandError) as refused:
+        run(path, tenant)
+    assert [line.partition(":")[0] for line in str(refused.value).splitlines()[1:]] == [
+        f"line {each}" for each in lines
+    ]
+    assert stored(tenant) == before
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "line 1: There is no override"),

@@ -125,6 +125,9 @@ def test_the_api_says_why_something_is_not_explained(customer):
     assert "no price was known" in found["why_no_charge"]
     free = explanation(customer.tenant, customer.call(units={}, cost="0", charge="0"))
     assert "nothing to price" in free["why_no_charge"]
+    unread = explanation(customer.tenant, customer.call(charge=None))
+    assert (unread["cost"]["agrees"], unread["charge"]) == (True, None)
+    assert "could not read this tenant's overrides" in unread["why_no_charge"]
     override(customer)
     other = explanation(customer.tenant, customer.call(charge="0.5", override_version=1))
     assert (other["charge"]["agrees"], other["charge"]["total_usd"]) == (False, TENTH_OFF)
