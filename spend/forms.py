@@ -260,6 +260,13 @@ class ReratingForm(forms.Form):
             raise forms.ValidationError("There is no tenant with this id or name.")
         return str(found.pk)
 
+    def clean_last(self) -> date:
+        """The day, after which there must be another one."""
+        last: date = self.cleaned_data["last"]
+        if last == date.max:
+            raise forms.ValidationError("There is no day after this one.")
+        return last
+
     @property
     def scope(self) -> dict[str, Any]:
         """The arguments of `start_dry_run`."""

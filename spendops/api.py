@@ -6,6 +6,7 @@ from pricing.api.overrides import overrides
 from pricing.api.prices import prices
 from pricing.state.api import state
 from spend.api import usage
+from spend.rerating.api import rerating
 from tenants.api.audit import audit
 from tenants.api.keys import keys
 from tenants.api.leaks import leaks
@@ -34,6 +35,7 @@ api.add_router("/keys/leaks", leaks)
 api.add_router("/keys", keys)
 api.add_router("/overrides", overrides)
 api.add_router("/usage", usage)
+api.add_router("/reratings", rerating)
 
 state_api = FramedAPI(
     title="SpendOps state service",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -19,6 +19,7 @@ from tenants.models import Tenant
 
 OPEN = (Rerating.Status.WAITING, Rerating.Status.RUNNING)
 _BROKEN_OFF = (Rerating.Status.STOPPED, Rerating.Status.FAILED)
+_AHEAD_MOST = timedelta(days=366)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LONGEST = {"provider": 64, "model": 400}
 _SCOPE = ("tenant_id", "provider", "model", "begin", "end", "unpriced_only")
@@ -45,6 +46,8 @@ def start_dry_run(
         raise InvalidSettingError("There is no usage from before the year 2000.", field="begin")
     if begin > timezone.now():
         raise InvalidSettingError("The beginning is still to come: only past calls can be re-rated.", field="begin")
+    if end > timezone.now() + _AHEAD_MOST:
+        raise InvalidSettingError("The end lies more than a year ahead.", field="end")
     if tenant_id and not Tenant.objects.filter(pk=tenant_id).exists():
         raise InvalidSettingError("There is no such tenant.", field="tenant")
     version = current_version()

@@ -282,6 +282,13 @@ OPERATIONS: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/prices/syncs/{sync_id}/approve"): by(P),
     ("POST", "/prices/syncs/{sync_id}/reject"): by(P),
     ("POST", "/prices/facts"): by(P),
+    ("GET", "/reratings"): by(P),
+    ("POST", "/reratings"): by(P),
+    ("GET", "/reratings/{rerating_id}"): by(P),
+    ("GET", "/reratings/{rerating_id}/tenants"): by(P),
+    ("POST", "/reratings/{rerating_id}/apply"): by(P),
+    ("POST", "/reratings/{rerating_id}/stop"): by(P),
+    ("POST", "/reratings/{rerating_id}/resume"): by(P),
 }
 
 # The same below /api/state, where no shared token is set.
