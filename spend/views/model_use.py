@@ -29,7 +29,7 @@ from tenants.permissions import Permission, needs
 
 DAYS = 30
 USERS_SHOWN = 10
-MODELS_OFFERED = 8
+MODELS_OFFERED = 5
 
 
 @needs(Permission.SPEND_VIEW, Permission.SPEND_VIEW_OWN)
