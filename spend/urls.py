@@ -19,7 +19,6 @@ urlpatterns: list[URLPattern] = [
     path("spend/model-users/<str:provider>/<path:model>", model_use.users, name="model_users"),
     path("spend/own-mix", model_use.mix, name="own_mix"),
     path("spend/override-preview", what_if.override_preview, name="override_preview"),
-    path("spend/price-impact/<int:sync_id>", what_if.price_impact, name="price_impact"),
     path("unpriced", unpriced.page, name="unpriced"),
     path("reratings", reratings.page, name="reratings"),
     path("reratings/new", reratings.new, name="rerating_new"),

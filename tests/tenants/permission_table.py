@@ -82,7 +82,6 @@ PAGES: dict[tuple[str, str], Expected] = {
     ("POST", "pricing:override_edit"): Expected(by(P), 422, 403),
     ("POST", "pricing:override_archive"): Expected(by(P), 302, 403),
     ("POST", "spend:override_preview"): Expected(by(P), 200, 403),
-    ("GET", "spend:price_impact"): Expected(by(P, T, F), 200),
     ("GET", "budgets:price_impact"): Expected(BUDGETS, 200),
     ("GET", "pricing:selections"): Expected(by(P, T, F, D), 200),
     ("GET", "pricing:selection_choose"): Expected(by(T), 404),
