@@ -1,7 +1,8 @@
 """Budgets in another currency than USD: what their amount is in USD, which spend is counted in.
 
-The rate is that of the first day of the period, or the last one published before it, and holds for the whole period:
-a limit that moved with the exchange rate from day to day would refuse and allow calls for no reason that anybody set.
+The rate is that of the period's first day, as far as it was published when the budget came to the period, and holds for
+all of it: a limit that moved with the exchange rate from day to day would refuse and allow calls for no reason that
+anybody set.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from wire.money import PICO_PER_MICRO
 logger = structlog.get_logger(__name__)
 
 
-def convert(budget: Budget, first_day: date) -> None:
-    """Set what a budget's amount is in USD in the period that begins on a day. Raises InvalidBudgetError."""
+def convert(budget: Budget, day: date) -> None:
+    """Set what a budget's amount is in USD by the rate of a day. Raises InvalidBudgetError."""
     if budget.currency == USD:
         budget.converted = budget.rate_day = budget.rate_e8 = None
         return
     try:
-        rate = rate_on(budget.currency, first_day)
+        rate = rate_on(budget.currency, day)
     except RatesError as error:
         raise InvalidBudgetError(
             f"A budget in {budget.currency} cannot be compared with spend: {error}", field="currency"
@@ -37,7 +38,7 @@ def convert(budget: Budget, first_day: date) -> None:
 
 
 def convert_anew(budget: Budget, first_day: date) -> None:
-    """The same for a period that begins by itself. Without rates the last known one stays in force, and it is said."""
+    """The same for a period that begins on a day. Without rates the last known one stays in force, and it is said."""
     if budget.currency == USD or budget.rate_day == first_day:
         return
     try:
@@ -50,6 +51,12 @@ def convert_anew(budget: Budget, first_day: date) -> None:
     )
 
 
+def rate_day_in(budget: Budget, first_day: date) -> date:
+    """The day whose rate holds in a budget's period: what was published after its beginning changes nothing in it."""
+    held = BudgetPeriod.objects.filter(budget=budget, first_day=first_day).values_list("rate_day", flat=True).first()
+    return held or first_day
+
+
 def convert_for_past(periods: Iterable[BudgetPeriod]) -> None:
     """Let the budgets of periods that are over say what they said in these. Nothing is stored.
 
@@ -57,7 +64,7 @@ def convert_for_past(periods: Iterable[BudgetPeriod]) -> None:
     """
     rates: dict[tuple[str, date], Rate | None] = {}
     for period in periods:
-        budget, key = period.budget, (period.budget.currency, period.first_day)
+        budget, key = period.budget, (period.budget.currency, period.rate_day or period.first_day)
         if budget.currency == USD:
             continue
         if key not in rates:
