@@ -515,6 +515,26 @@ def test_two_workers_at_once_end_with_the_same_sums(company, monkeypatch, seed):
     check_everything(job, events)
 
 
+def test_a_dry_run_says_of_each_tenant_what_applying_it_does(company, monkeypatch):
+    monkeypatch.setattr(run, "BLOCK", 11)
+    count(past(random.Random("dry"), 60))
+    dry = tried()
+    job = apply_dry_run(dry_run=dry, by=BY)
+    work_off(job.pk)
+    while recount():
+        pass
+    job.refresh_from_db()
+    assert found_by(job) == found_by(dry)
+    assert len(found_by(dry).tenants) == len(ZONES)
+    assert (job.events, job.changed) == (dry.events, dry.changed)
+    for name, _, sums in found_by(dry).tenants:
+        after = totals(name, DAY - timedelta(days=60), DAY + timedelta(days=1))
+        assert (after.charge * 10**12, after.unpriced_requests) == (sums.charge_after, sums.unpriced_after)
+    again = tried()
+    assert again.changed == 0, "what was priced anew stays as it is"
+    assert found_by(again).whole.difference == 0
+
+
 def test_an_hour_with_more_events_than_a_block_is_read_in_order(company, monkeypatch):
     events = [small(number, NOON, key=f"k_{number % 3}", tenant=TENANT) for number in range(50)]
     job = applied(events, monkeypatch)
