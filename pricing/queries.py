@@ -119,6 +119,13 @@ def waiting_sync() -> PriceSync | None:
     return PriceSync.objects.filter(status=PriceSync.Status.WAITING).order_by("-at").first()
 
 
+def waiting_change(model: Model) -> PriceChange | None:
+    """What waits for a person to decide about a model's prices; None when nothing does."""
+    waits = {"status": PriceChange.Status.WAITING, "sync__status": PriceSync.Status.WAITING}
+    rows = PriceChange.objects.filter(provider_id=model.provider_id, model_id=model.model_id, **waits)
+    return rows.select_related("sync").order_by("-sync__at").first()
+
+
 def syncs() -> QuerySet[PriceSync]:
     """All syncs, the newest first."""
     return PriceSync.objects.select_related("book").order_by("-at", "-pk")

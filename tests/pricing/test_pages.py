@@ -239,6 +239,16 @@ def test_what_waits_is_told_where_prices_are(admin_client, waiting):
     assert "Prices stayed as they were." in text(admin_client.get(f"/pricing/syncs/{failed.pk}"))
 
 
+def test_a_model_whose_change_waits_says_so_until_it_is_decided(admin_client, waiting):
+    change = waiting.changes.filter(kind="changed", status="waiting").first()
+    address = f"/pricing/{change.provider_id}/{change.model_id}"
+    page = admin_client.get(address).content.decode()
+    assert f"waits for a platform admin: {change.reason}. Until then it keeps the prices below." in page
+    reject = f"/pricing/syncs/{waiting.pk}/reject"
+    assert admin_client.confirmed_post(reject, {"digest": waiting.digest, "reason": ""}).status_code == 302
+    assert "waits for a platform admin" not in admin_client.get(address).content.decode()
+
+
 def test_what_waits_is_approved_with_a_passkey_for_exactly_its_digest(admin_client, waiting):
     address, version = f"/pricing/syncs/{waiting.pk}/approve", current_version()
     admin_client.step_up()
