@@ -244,10 +244,14 @@ class _Worker:
         return _Found(Sums(*changed), Sums(*unchanged), bytes(ids), again)
 
     def _overrides_of(self, tenant: str) -> Overrides:
-        """The tenant's overrides, of the version that held when this job first came to the tenant."""
+        """The tenant's overrides, of the version that held when the dry run that is applied, or this job itself, first
+        came to the tenant: what somebody confirmed is what is written.
+        """
         if self._overrides is None or self._overrides[0] != tenant:
+            confirmed = ReratedTenant.objects.filter(rerating=self._job.dry_run_id, tenant_id=tenant).first()
+            version = newest_version(tenant) if confirmed is None else confirmed.override_version
             row, _ = ReratedTenant.objects.get_or_create(
-                rerating=self._job, tenant_id=tenant, defaults={"override_version": newest_version(tenant)}
+                rerating=self._job, tenant_id=tenant, defaults={"override_version": version}
             )
             found = finder_of(tenant, row.override_version)
             if found is None:

@@ -535,6 +535,21 @@ def test_a_dry_run_says_of_each_tenant_what_applying_it_does(company, monkeypatc
     assert found_by(again).whole.difference == 0
 
 
+def test_what_is_applied_is_what_was_confirmed_whatever_changes_meanwhile(book):
+    """Overrides and prices that change while a job waits its turn are for another re-rating."""
+    override(basis_points=-1500)
+    event = small(1)
+    count([event])
+    dry = tried()
+    job = apply_dry_run(dry_run=dry, by=BY)
+    override(basis_points=-9000, priority=5)
+    sync_and_approve(acme(input=151_000))
+    work_off(job.pk)
+    assert found_by(job) == found_by(dry)
+    assert standing()[event.event_id][2:] == (1, SMALL, SMALL * 85 // 100)
+    assert request_by_id(TENANT, event.event_id).override_version == 1
+
+
 def test_an_hour_with_more_events_than_a_block_is_read_in_order(company, monkeypatch):
     events = [small(number, NOON, key=f"k_{number % 3}", tenant=TENANT) for number in range(50)]
     job = applied(events, monkeypatch)
