@@ -37,7 +37,7 @@ class InvalidOverrideError(RefusedError):
 
 @dataclass(frozen=True)
 class OverrideSettings:
-    """What a person decides about an override. Prices are pico-USD per unit; -1500 basis points are 15 % off."""
+    """What a person decides about an override. Prices are pico-USD per unit; -1500 basis points are 15% off."""
 
     name: str
     kind: str
@@ -89,7 +89,7 @@ def basis_points_from_text(text: str) -> int:
     """
     match = _PERCENT.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text[:40]!r} is not a percentage: write −15 for 15 % off, or 5 for 5 % on top.")
+        raise ValueError(f"{text[:40]!r} is not a percentage: write −15 for 15% off, or 5 for 5% on top.")
     sign, whole, fraction = match.groups(default="")
     if len(fraction.rstrip("0")) > 2:
         raise ValueError("A percentage can have two decimal places at most.")
@@ -125,7 +125,7 @@ def plain(amount: Decimal) -> str:
 
 
 def effect_text(kind: str, basis_points: int) -> str:
-    """What a rule makes of a price, in words: "15 % off the list price"."""
+    """What a rule makes of a price, in words: "15% off the list price"."""
     match OverrideKind(kind):
         case OverrideKind.FREE:
             return "free of charge"
@@ -134,7 +134,7 @@ def effect_text(kind: str, basis_points: int) -> str:
     if basis_points == 0:
         return "the list price"
     size = percent_text(abs(basis_points))
-    return f"{size} % off the list price" if basis_points < 0 else f"{size} % on top of the list price"
+    return f"{size}% off the list price" if basis_points < 0 else f"{size}% on top of the list price"
 
 
 def rule_of(override: Override) -> OverrideRule:

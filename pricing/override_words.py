@@ -59,7 +59,7 @@ def scope_text(provider: str, model: str) -> str:
 
 
 def effect_words(kind: str, basis_points: int, prices: Mapping[str, int]) -> str:
-    """What a rule makes of prices: "15 % off the list price", "input tokens $0.15 a million tokens"."""
+    """What a rule makes of prices: "15% off the list price", "input tokens $0.15 a million tokens"."""
     if kind != OverrideKind.ABSOLUTE:
         text = effect_text(kind, basis_points)
         return f"{text[0].upper()}{text[1:]}"

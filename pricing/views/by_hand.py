@@ -88,7 +88,9 @@ def new(request: HttpRequest) -> HttpResponse:
         except RefusedError as error:
             form.refuse(error)
         else:
-            messages.success(request, f"{row.model.model_id} has a price. Gateways know it within seconds.")
+            past = given["starts"] < datetime.now(UTC).date()
+            more = " Calls that were made before have no price until they are re-rated: see Unpriced." if past else ""
+            messages.success(request, f"{row.model.model_id} has a price. Gateways know it within seconds.{more}")
             return redirect("pricing:model", row.model.provider_id, row.model.model_id)
     return render(request, "pricing/hand_price_new.html", {"form": form}, status=422 if form.errors else 200)
 

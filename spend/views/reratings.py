@@ -213,7 +213,7 @@ def _shown(job: Rerating, names: dict[str, str], *, applied: bool) -> dict[str, 
         "word": word,
         "what": "Dry run" if job.dry else "Re-rating",
         "by": names.get(job.created_by, job.created_by),
-        "progress": f"{job.events:,} of about {counted(job.total, 'call')}" if job.total else "counting calls",
+        "progress": f"{job.events:,} of about {counted(job.total, 'call')}" if job.total else "Counting calls",
     }
 
 

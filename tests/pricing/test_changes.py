@@ -54,8 +54,8 @@ def test_a_move_within_the_band_publishes_and_one_beyond_it_waits():
     (change,) = changes_in(waits.waiting)
     assert (change.kind, change.status, change.model_id) == ("changed", "waiting", "small")
     assert change.basis_points == 1001
-    assert change.reason == "output tokens rise by 10.01 %"
-    assert waits.waiting.reason == "acme/small: output tokens rise by 10.01 %."
+    assert change.reason == "output tokens rise by 10.01%"
+    assert waits.waiting.reason == "acme/small: output tokens rise by 10.01%."
     assert price_of("small", "output") == 600_001
 
 

@@ -79,7 +79,7 @@ def test_an_override_is_made_in_the_browser_with_a_passkey(admin_client, tenant)
     for words in (
         "Volume discount Scheduled",
         "model* of acme All projects",
-        "15 % off the list price",
+        "15% off the list price",
         "from 1 Dec 2026 00:00 IST no end",
         "Asha",
     ):
@@ -277,7 +277,7 @@ def test_the_history_says_who_changed_what(admin_client, tenant):
     page = text(admin_client.get(path))
     assert "System (test.sync) archived the override Volume discount" in page
     assert "Asha changed the override Volume discount" in page
-    assert "Percentage 15 % off the list price → 20 % off the list price" in page
+    assert "Percentage 15% off the list price → 20% off the list price" in page
     assert "Ends No end → 1 Jan 2027 00:00 IST" in page
     assert "Model * → small" in page
     assert page.index("Version 3, 1 rule") < page.index("Version 2, 1 rule") < page.index("Version 1, 1 rule")

@@ -297,6 +297,8 @@ def test_a_model_is_priced_changed_and_its_price_ended(admin_client):
     )
     row = HandPrice.objects.get()
     assert row.prices == {"input": 150_000, "output": 600_000, "images": 40_000_000_000}
+    said = text(admin_client.get(f"/pricing/{row.model}"))
+    assert "have no price until they are re-rated: see Unpriced." in said
     change = f"/pricing/by-hand/{row.pk}/change"
     page = admin_client.get(change).content.decode()
     assert 'value="0.15"' in page
