@@ -82,7 +82,7 @@ OVERRIDES: dict[str, tuple[Wanted, ...]] = {
             -45,
             prices={"input": 210_000, "output": 1_900_000},
         ),
-        Wanted("Platform fee", "Internal tools", "*", "*", OverrideKind.PERCENT, -60, None, 500),
+        Wanted("Platform fee", "Internal tools", "anthropic", "*", OverrideKind.PERCENT, -60, None, 500),
         Wanted("Renewal from next year", "", "openai", "gpt-4o*", OverrideKind.PERCENT, 40, None, -1500, priority=10),
     ),
     "Brightwater Legal": (
