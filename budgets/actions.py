@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from budgets.converting import convert
+from budgets.converting import convert, rate_day_in
 from budgets.deciding import Reading, apply_reading, decide, open_period, standing_thresholds
 from budgets.errors import InvalidBudgetError, NoSuchBudgetError, StaleBudgetError
 from budgets.models import Budget, BudgetPeriod, Decision, default_thresholds
@@ -99,11 +99,12 @@ def change_budget(
                 changed_by=changed_by("budget", budget.id, budget.version - version),
             )
         hold_open(tenant_id)
-        before, old_limit, was_hard = _described(budget), budget.limit, budget.is_hard
+        before, old_limit, was_hard, currency = _described(budget), budget.limit, budget.is_hard, budget.currency
         _take_over(budget, wanted)
         if _described(budget) == before:
             return SetBudget(budget)
-        convert(budget, month_of(now, budget.tenant.time_zone).first_day)
+        first_day = month_of(now, budget.tenant.time_zone).first_day
+        convert(budget, rate_day_in(budget, first_day) if budget.currency == currency else first_day)
         budget.version += 1
         _save(budget, new=False)
         raised = budget.limit > old_limit

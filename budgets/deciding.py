@@ -103,7 +103,11 @@ def open_period(budget: Budget, *, at: datetime, by: Actor) -> BudgetPeriod:
         first_day=bounds.first_day,
         defaults={"tenant_id": budget.tenant_id, **_moments(bounds)},
     )
-    convert_anew(budget, bounds.first_day)
+    if made:
+        convert_anew(budget, bounds.first_day)
+    if period.rate_day != budget.rate_day:
+        period.rate_day = budget.rate_day
+        BudgetPeriod.objects.filter(pk=period.pk).update(rate_day=budget.rate_day)
     if not made and all(getattr(period, name) == value for name, value in _moments(bounds).items()):
         return period
     # The tenant moved to another zone: its days begin at other moments now, and only one period may hold at a time.

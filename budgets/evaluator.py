@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
+from budgets.converting import convert_for_past
 from budgets.deciding import Reading, apply_reading, note_reading_failed, note_reading_works, open_period
 from budgets.models import Budget, BudgetPeriod, Crossing
 from budgets.rules import judge
@@ -107,13 +108,15 @@ def _ended_periods(now: datetime) -> list[BudgetPeriod]:
     A period that was cut short, because its tenant moved to a zone where its days are yet to come, is not over.
     """
     unread = Q(data_to=None) | Q(data_to__lt=F("ends_at"))
-    return list(
+    found = list(
         BudgetPeriod.objects.filter(
             unread, budget__status=Budget.Status.ACTIVE, ends_at__lte=now, last_day__lte=now.astimezone(UTC).date()
         )
         .select_related("budget", "budget__tenant")
         .order_by(F("evaluated_at").asc(nulls_first=True), "pk")[:ENDED_AT_ONCE]
     )
+    convert_for_past(found)
+    return found
 
 
 def _standing(periods: Sequence[BudgetPeriod]) -> Mapping[tuple[str, date], set[int]]:

@@ -116,6 +116,7 @@ class BudgetPeriod(models.Model):
     first_day = models.DateField()  # in the tenant's zone, like `last_day`, which is the last one inside
     last_day = models.DateField()
     time_zone = models.CharField(max_length=64)
+    rate_day = models.DateField(null=True, blank=True)  # whose exchange rate the limit has in it; None in USD
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()  # the first moment after it
     spent = PicoField(default=0)

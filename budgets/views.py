@@ -28,14 +28,12 @@ from budgets.queries import (
     standing_of,
 )
 from budgets.strain import strained_by
-from pricing.render import NoPricesError
-from spend.clickhouse.errors import TooMuchError, UnavailableError
+from spend.clickhouse.errors import UnavailableError
 from spend.names import unnamed
 from spend.queries.daily import daily_spend
 from spend.stack import Stack, stack
 from spend.views.live import NOTHING_NEW, stamp, today_of
-from spend.views.what_if import sync_for
-from spend.what_if import with_sync
+from spend.views.what_if import price_impact, sync_for
 from tenants.errors import RefusedError
 from tenants.http import TenantRequest
 from tenants.models import ApiKey
@@ -70,23 +68,16 @@ def panel(request: HttpRequest) -> HttpResponse:
 
 @needs(Permission.BUDGETS_VIEW)
 @require_safe
-def price_impact(request: HttpRequest, sync_id: int) -> HttpResponse:
-    """The budgets that the changes of a sync would break: for a platform admin those of every tenant, for others the
-    tenant's own.
+def sync_impact(request: HttpRequest, sync_id: int) -> HttpResponse:
+    """What the changes of a sync would have made of the last 30 days, and the budgets that they would break: for a
+    platform admin those of every tenant, for others the tenant's own.
     """
     request = cast(TenantRequest, request)
-    sync = sync_for(sync_id)
-    everybody = request.platform_admin
-    try:
-        answer = with_sync(sync, tenant_id=None if everybody else request.tenant.id)
-    except (UnavailableError, TooMuchError, NoPricesError):
-        return render(request, "budgets/_price_impact.html", {"unanswered": True})
-    found = strained_by(answer)
-    context = {
-        "broken": [each for each in found if each.breaks],
-        "over_anyway": [each for each in found if not each.breaks],
-        "everybody": everybody,
-    }
+    context = price_impact(request, sync_for(sync_id))
+    if "answer" in context:
+        found = strained_by(context["answer"])
+        context["broken"] = [each for each in found if each.breaks]
+        context["over_anyway"] = [each for each in found if not each.breaks]
     return render(request, "budgets/_price_impact.html", context)
 
 

@@ -17,7 +17,7 @@ from gateway.calls.calls import Calls
 from gateway.calls.forwarding import Forwarder
 from gateway.calls.recording import Recorder
 from gateway.calls.routing import Routes
-from gateway.catalogue import anthropic_list, models_for, openai_list
+from gateway.catalogue import anthropic_list, models_for, openai_list, tiers_for
 from gateway.config import Settings
 from gateway.health import health
 from gateway.incoming import Incoming, Message, Receive, Scope, Send
@@ -74,11 +74,12 @@ class Gateway:
             self._policies, self._mirror, env=settings.env, peppers=newest_first, behind_proxy=settings.behind_proxy
         )
         recorder = Recorder(self._outbox, self._missing, self._metrics, env=settings.env)
+        self._routes = Routes(self._policies, settings.providers)
         self._calls = Calls(
             self._auth,
             Admission(
                 settings,
-                routes=Routes(self._policies, settings.providers),
+                routes=self._routes,
                 mirror=self._mirror,
                 prices=self._prices,
                 tenant_prices=tenant_prices,
@@ -157,7 +158,9 @@ class Gateway:
         if isinstance(caller, Stranger):
             await self._refusals.turn_away(send, arrival, shape, caller)
             return
-        models = models_for(caller.policy, self._prices.book, self._settings.providers, shape)
+        book = self._prices.book
+        models = models_for(caller.policy, book, self._settings.providers, shape)
+        models += tiers_for(caller, self._routes, APIS, book, shape)
         body = anthropic_list(models) if shape is Shape.ANTHROPIC else openai_list(models)
         await send_json(send, 200, body, receipt(request_id=arrival.request_id))
 

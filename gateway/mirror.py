@@ -22,7 +22,8 @@ import msgspec
 import structlog
 
 from gateway.clock import Clock
-from gateway.lastknown import LastKnown, Source
+from gateway.keeper import Keeper
+from gateway.lastknown import LastKnown
 from wire.documents import META_ENV
 from wire.kv.base import Entry, ReadableKV, StoreUnavailableError
 
@@ -37,9 +38,6 @@ _RETRY_MOST = 1.0
 _SETTLE_SECONDS = 1.0  # between two looks for doubts that are over
 _REOPEN_AFTER = 5  # times that a store was out of reach
 _REOPEN_ANYWAY = 10  # failures of another kind, which a new connection seldom ends
-_KEEP_SECONDS = 1.0  # between two writes of the local copy
-_KEEP_AT_ONCE = 4 * PIECE
-_STAMP_SECONDS = 10.0  # between two notes that nothing has changed
 Document = tuple[str, bytes | None]
 
 
@@ -77,8 +75,8 @@ class Mirror:
         self._prefixes = tuple(dict.fromkeys(prefix for reader in self._readers for prefix in reader.prefixes))
         self._env = env
         self._limit = limit
-        self._copy = copy
         self._clock = clock or Clock()
+        self._keeper = Keeper(copy, self._clock)
 
         # What is known. Only the thread changes it.
         self._revs: dict[str, int] = {}
@@ -99,10 +97,6 @@ class Mirror:
         self._failures = 0
         self._problem = ""
         self.failed_reads = 0
-
-        self._unsaved: dict[str, Entry | None] = {}
-        self._saved_at = -math.inf
-        self._stamped_at = -math.inf  # the contact that the local copy tells of
 
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -176,7 +170,7 @@ class Mirror:
         self._wake.set()
         await asyncio.to_thread(self._thread.join)
         self._let_go()
-        self._copy.close()
+        self._keeper.close()
         _answer(self._asked)
 
     # -- the thread ------------------------------------------------------------------------------------------------
@@ -332,19 +326,19 @@ class Mirror:
             return []
         known = self._revs.pop(entry.key, None)
         self._ended[entry.key] = entry.rev
-        self._unsaved[entry.key] = entry
+        self._keeper.note(entry.key, entry)
         return [(entry.key, None)] if known is not None else []
 
     def _noted(self, entry: Entry) -> Document:
         self._ended.pop(entry.key, None)
         self._revs[entry.key] = entry.rev
-        self._unsaved[entry.key] = entry
+        self._keeper.note(entry.key, entry)
         return entry.key, entry.body
 
     def _forgotten(self, key: str) -> Document:
         self._revs.pop(key, None)
         self._doubted.pop(key, None)
-        self._unsaved[key] = None
+        self._keeper.note(key, None)
         return key, None
 
     def _doubt(self, keys: Iterable[str]) -> None:
@@ -387,40 +381,19 @@ class Mirror:
     # -- the local copy --------------------------------------------------------------------------------------------
 
     def _load_copy(self) -> bool:
-        copy = self._copy.read()
-        if copy is None:
+        found = self._keeper.read()
+        if found is None:
             return False
-        age = self._clock.since(copy.source.contact)
-        if age is None:
-            log.warning("The local copy of policy is from this clock's future: it counts as too old")
-        self._contact_at = self._good_at = self._clock.elapsed() - (math.inf if age is None else age)
-        self._claimed, self._epoch = copy.source.claimed, copy.source.epoch
-        for start in range(0, len(copy.entries), PIECE):
-            self._take(copy.entries[start : start + PIECE])
-        self._unsaved.clear()
-        self._stamped_at = self._good_at
+        entries, self._claimed, self._epoch, contact_at = found
+        self._contact_at = self._good_at = contact_at
+        for start in range(0, len(entries), PIECE):
+            self._take(entries[start : start + PIECE])
+        self._keeper.stands(contact_at)
         return True
 
     def _keep(self, *, last: bool = False) -> None:
-        """Write what changed into the local copy, some at a time, and now and then that nothing did."""
-        now = self._clock.elapsed()
-        # A copy that tells of a contact holds all that was known by it, and nothing that was in doubt by then.
-        good_at = self._stamped_at if self._doubted or self._epoch is None else self._good_at
-        due = self._unsaved and (last or now - self._saved_at >= _KEEP_SECONDS)
-        if not (due or good_at - self._stamped_at >= _STAMP_SECONDS or (last and good_at > self._stamped_at)):
-            return
-        keys = list(self._unsaved)[: None if last else _KEEP_AT_ONCE]
-        whole = len(keys) == len(self._unsaved)
-        contact_at = good_at if whole else self._stamped_at
-        contact = self._clock.moment(max(contact_at, now - 1e9))
-        if self._copy.write(
-            {key: self._unsaved[key] for key in keys}, Source(self._epoch or "", self._claimed, contact)
-        ):
-            for key in keys:
-                del self._unsaved[key]
-            self._stamped_at = contact_at
-        if whole:
-            self._saved_at = now
+        good_at = None if self._doubted or self._epoch is None else self._good_at
+        self._keeper.keep(epoch=self._epoch or "", claimed=self._claimed, good_at=good_at, last=last)
 
 
 def _environment(body: bytes) -> str:

@@ -214,4 +214,4 @@ def _beyond(move: Move, band: Band) -> str:
     if abs(points) <= band.percent * 100:
         return ""
     whole, hundredths = divmod(abs(points), 100)
-    return f"{label} {'rise' if points > 0 else 'fall'} by {whole:,}{f'.{hundredths:02d}' if hundredths else ''} %"
+    return f"{label} {'rise' if points > 0 else 'fall'} by {whole:,}{f'.{hundredths:02d}' if hundredths else ''}%"

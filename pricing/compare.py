@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from wire.cost import Line, cost_of
 from wire.prices import ModelPrices
-from wire.units import UNITS
+from wire.units import OPTIONAL, UNITS
 
 MODELS_MOST = 6
 TOKENS_MOST, REQUESTS_MOST = 10_000_000, 10**10
@@ -26,8 +26,8 @@ class Mix:
 
     @property
     def units(self) -> dict[str, int]:
-        """The units of one call, disjoint as events have them."""
-        return {"input": self.input - self.cached, "cache_read": self.cached, "output": self.output}
+        """The units of one call, disjoint as events have them: it is a request, for which some providers charge too."""
+        return {"input": self.input - self.cached, "cache_read": self.cached, "output": self.output, "requests": 1}
 
 
 # name -> what such calls use
@@ -75,7 +75,7 @@ def compare(models: Sequence[tuple[str, str, ModelPrices | None]], mix: Mix, now
 def _priced(provider: str, model: str, prices: ModelPrices | None, mix: Mix, now: datetime) -> Compared:
     used = {unit: number for unit, number in mix.units.items() if number}
     if prices is None:
-        return Compared(provider, model, None, None, (), tuple(used))
+        return Compared(provider, model, None, None, (), tuple(unit for unit in used if unit not in OPTIONAL))
     cost = cost_of(used, prices.at(now))
     per_month = None if cost.total is None else cost.total * mix.requests
     return Compared(provider, model, cost.total, per_month, cost.lines, cost.unpriced)

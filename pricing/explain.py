@@ -64,7 +64,7 @@ class ExplainedOverride(NamedTuple):
     id: str
     name: str
     kind: str
-    effect: str  # such as "15 % off the list price"
+    effect: str  # such as "15% off the list price"
 
 
 class ExplainedCharge(NamedTuple):

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 
 from wire.cost import price_for
 from wire.prices import ModelPrices, Price, PricePeriod, PriceVariant, Tiered
-from wire.units import OPTIONAL
+from wire.units import OPTIONAL, UNITS
 
 WHOLE = 10_000  # basis points
+_PLACES = {unit: place for place, unit in enumerate(UNITS)}
 _MOST_BASIS_POINTS = 2**31 - 1  # what SQL keeps
 
 Context = Mapping[str, str]
@@ -120,7 +121,7 @@ def largest_move(before: ModelPrices, after: ModelPrices, day: date) -> Move | N
 def _moves(before: Mapping[str, Price], after: Mapping[str, Price]) -> Iterator[Move]:
     if before == after:
         return
-    for unit in sorted(before.keys() | after.keys()):
+    for unit in sorted(before.keys() | after.keys(), key=_as_read):
         old, new = price_for(unit, before), price_for(unit, after)
         if old is None and unit in OPTIONAL:
             old = unit, 0  # it cost nothing so far, and was not missed
@@ -133,6 +134,11 @@ def _moves(before: Mapping[str, Price], after: Mapping[str, Price]) -> Iterator[
             was, becomes = _at(old[1], tokens + 1), _at(new[1], tokens + 1)
             if was != becomes:
                 yield Move(unit, was, becomes)
+
+
+def _as_read(unit: str) -> tuple[int, str]:
+    """Input and output first: of figures that move alike, the one that people look for is named."""
+    return _PLACES.get(unit, len(_PLACES)), unit
 
 
 def _at(price: Price, tokens: int) -> int:

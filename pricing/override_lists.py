@@ -21,6 +21,8 @@ LINES_MOST = 10_000
 COLUMNS = ("name", "project", "provider", "model", "kind", "percent", "prices", "starts_at", "ends_at", "priority")
 _NEEDED = {"name", "kind"}
 
+_Row = Mapping[str, Any] | Fault  # what a line says by column, or why it says nothing
+
 
 class ListedOverride(NamedTuple):
     """One line. `settings.project` is a project's id or its name; `faults` is what could not be read of it."""
@@ -43,7 +45,10 @@ def read_list(text: str, *, zone: ZoneInfo, now: datetime) -> list[ListedOverrid
     for line, row in rows:
         if len(found) >= LINES_MOST:
             raise ManyRefusedError([Fault(line, "", f"The list is too long: it may have {LINES_MOST:,} at once.")])
-        found.append(_Reading(line, row, zone).listed(now))
+        if isinstance(row, Fault):
+            found.append(ListedOverride(line, OverrideSettings(name="", kind="", starts_at=now), (row,)))
+        else:
+            found.append(_Reading(line, row, zone).listed(now))
     if not found:
         raise ManyRefusedError([Fault(1, "", "There is no override in this list.")])
     return found
@@ -130,7 +135,7 @@ class _Reading:
         return moment if moment.tzinfo else moment.replace(tzinfo=self._zone)
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_rows(text: str) -> Iterator[tuple[int, _Row]]:
     first = text.lstrip().partition("\n")[0]
     reader = csv.reader(StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
     names: list[str] = []
@@ -146,37 +151,37 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 continue
             if len(cells) > len(names):
                 said = f"It has {len(cells)} fields, and there are {len(names)} columns."
-                raise ManyRefusedError([Fault(reader.line_num, "", said)])
+                yield reader.line_num, Fault(reader.line_num, "", said)
+                continue
             yield reader.line_num, dict(zip(names, cells, strict=False))
     except csv.Error as error:
         raise ManyRefusedError([Fault(reader.line_num, "", "It cannot be read as CSV: look at its quotes.")]) from error
 
 
-def _json_array(text: str) -> Iterable[tuple[int, dict[str, Any]]]:
+def _json_array(text: str) -> Iterable[tuple[int, _Row]]:
     """The objects of an array, counted from 1. Numbers stay the texts that they were written as."""
     listed = _json(text, line=1)
-    if not isinstance(listed, list):
-        raise ManyRefusedError([Fault(1, "", "Write a list of objects, each with a name and a kind.")])
+    if isinstance(listed, Fault):
+        raise ManyRefusedError([listed])
     return ((number, _object(each, number)) for number, each in enumerate(listed, start=1))
 
 
-def _json_lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_lines(text: str) -> Iterator[tuple[int, _Row]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             yield number, _object(_json(line, line=number), number)
 
 
 def _json(text: str, *, line: int) -> Any:
+    """What a text says, or a Fault."""
     try:
         return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError) as error:
         where = line + getattr(error, "lineno", 1) - 1
-        raise ManyRefusedError(
-            [Fault(where, "", "This is not JSON: write a list of objects, or one a line.")]
-        ) from error
+        return Fault(where, "", "This is not JSON: write a list of objects, or one a line.")
 
 
-def _object(given: Any, line: int) -> dict[str, Any]:
-    if not isinstance(given, dict):
-        raise ManyRefusedError([Fault(line, "", "It is no JSON object.")])
-    return given
+def _object(given: Any, line: int) -> _Row:
+    if isinstance(given, dict | Fault):
+        return given
+    return Fault(line, "", "It is no JSON object.")

@@ -23,6 +23,7 @@ BASIS_POINTS_LEAST, BASIS_POINTS_MOST = -WHOLE, 10 * WHOLE  # free of charge …
 PRIORITY_MOST = 1_000
 PROVIDER_LONGEST, MODEL_LONGEST = 64, 200
 ANY = "*"
+_ACTIVE = "active"
 
 _FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _STARS = re.compile(r"\*{2,}")
@@ -36,7 +37,7 @@ class InvalidOverrideError(RefusedError):
 
 @dataclass(frozen=True)
 class OverrideSettings:
-    """What a person decides about an override. Prices are pico-USD per unit; -1500 basis points are 15 % off."""
+    """What a person decides about an override. Prices are pico-USD per unit; -1500 basis points are 15% off."""
 
     name: str
     kind: str
@@ -88,7 +89,7 @@ def basis_points_from_text(text: str) -> int:
     """
     match = _PERCENT.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text[:40]!r} is not a percentage: write −15 for 15 % off, or 5 for 5 % on top.")
+        raise ValueError(f"{text[:40]!r} is not a percentage: write −15 for 15% off, or 5 for 5% on top.")
     sign, whole, fraction = match.groups(default="")
     if len(fraction.rstrip("0")) > 2:
         raise ValueError("A percentage can have two decimal places at most.")
@@ -124,7 +125,7 @@ def plain(amount: Decimal) -> str:
 
 
 def effect_text(kind: str, basis_points: int) -> str:
-    """What a rule makes of a price, in words: "15 % off the list price"."""
+    """What a rule makes of a price, in words: "15% off the list price"."""
     match OverrideKind(kind):
         case OverrideKind.FREE:
             return "free of charge"
@@ -133,7 +134,7 @@ def effect_text(kind: str, basis_points: int) -> str:
     if basis_points == 0:
         return "the list price"
     size = percent_text(abs(basis_points))
-    return f"{size} % off the list price" if basis_points < 0 else f"{size} % on top of the list price"
+    return f"{size}% off the list price" if basis_points < 0 else f"{size}% on top of the list price"
 
 
 def rule_of(override: Override) -> OverrideRule:
@@ -154,11 +155,35 @@ def rule_of(override: Override) -> OverrideRule:
 def in_order(overrides: Iterable[Override]) -> tuple[OverrideRule, ...]:
     """The rules in the order in which they are tried: a project's own first, then by priority, then the newer first.
 
-    Of equal priority those that were archived come last, so that none stands in the way of one that is in force.
+    An archived one keeps its place, and so the calls it decided. It goes behind one in force with the same project,
+    provider, model and priority that holds at the same time: that was changed since to say what it says.
     """
-    found = sorted(overrides, key=lambda each: (each.created_at, each.pk), reverse=True)
-    found.sort(key=lambda each: (each.project_id is None, -each.priority, each.status != "active"))
-    return tuple(rule_of(each) for each in found)
+    every = list(overrides)
+    in_force: dict[tuple[object, ...], list[Override]] = {}
+    for each in every:
+        if each.status == _ACTIVE:
+            in_force.setdefault(_same(each), []).append(each)
+
+    def place(each: Override) -> tuple[datetime, bool, str]:
+        if each.status == _ACTIVE:
+            return each.created_at, True, each.pk
+        instead = (other.created_at for other in in_force.get(_same(each), ()) if _at_once(each, other))
+        return min((each.created_at, *instead)), False, each.pk
+
+    every.sort(key=place, reverse=True)
+    every.sort(key=lambda each: (each.project_id is None, -each.priority))
+    return tuple(rule_of(each) for each in every)
+
+
+def _same(override: Override) -> tuple[object, ...]:
+    """What two overrides have in common of which only one may hold at a time."""
+    return override.project_id, override.provider, override.model, override.priority
+
+
+def _at_once(one: Override, other: Override) -> bool:
+    return (other.ends_at is None or one.starts_at < other.ends_at) and (
+        one.ends_at is None or other.starts_at < one.ends_at
+    )
 
 
 def _moment(moment: datetime, name: str) -> datetime:

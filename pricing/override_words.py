@@ -12,7 +12,7 @@ from changes.trail import Naming, Part, field_label
 from pricing import figures
 from pricing.models import Override, OverrideBook
 from pricing.override_rules import ANY, effect_text, has_wildcard
-from wire.display import moment
+from wire.display import moment, moment_to_the_minute
 from wire.overrides import OverrideKind
 
 _UNIT_PRICES_SHOWN = 3
@@ -59,7 +59,7 @@ def scope_text(provider: str, model: str) -> str:
 
 
 def effect_words(kind: str, basis_points: int, prices: Mapping[str, int]) -> str:
-    """What a rule makes of prices: "15 % off the list price", "input tokens $0.15 a million tokens"."""
+    """What a rule makes of prices: "15% off the list price", "input tokens $0.15 a million tokens"."""
     if kind != OverrideKind.ABSOLUTE:
         text = effect_text(kind, basis_points)
         return f"{text[0].upper()}{text[1:]}"
@@ -94,8 +94,8 @@ def shown(rows: Sequence[Override], now: datetime, *, zone: str) -> list[Shown]:
                 effect_words(row.kind, row.basis_points, row.prices),
                 state,
                 kind,
-                moment(row.starts_at, zone, year=True),
-                moment(row.ends_at, zone, year=True) if row.ends_at else "",
+                _chosen(row.starts_at, zone),
+                _chosen(row.ends_at, zone) if row.ends_at else "",
                 naming.actor(event) if event else "",
                 event.at if event else None,
             )
@@ -157,10 +157,16 @@ def _value(name: str, value: Any, naming: Naming, zone: ZoneInfo) -> str:
         case "kind":
             return Override.Kind(value).label if value in Override.Kind.values else str(value)
         case "starts_at" | "ends_at":
-            return moment(datetime.fromisoformat(value), zone.key, year=True) if value else "No end"
+            return _chosen(datetime.fromisoformat(value), zone.key) if value else "No end"
         case "project":
             return naming.of("project", value) if value else "All projects"
     return naming.value(name, value)
+
+
+def _chosen(at: datetime, zone: str) -> str:
+    """A moment that a person chose, with its seconds when it has any."""
+    as_text = moment if at.second else moment_to_the_minute
+    return as_text(at, zone, year=True)
 
 
 def is_pattern(row: Override) -> bool:

@@ -53,6 +53,17 @@ def model_by_name(provider: str, model_id: str) -> Model | None:
     return Model.objects.select_related("provider").filter(provider=provider, model_id=model_id).first()
 
 
+def names_of_model(model: Model) -> list[tuple[str, str]]:
+    """Under which provider and name calls are priced as a model: its own and, at each provider that borrows its price,
+    its owner's and its name there ("openai/gpt-4o" at azure).
+    """
+    borrowed = f"{model.provider_id}/{model.model_id}"
+    taken = set(Model.objects.filter(model_id=borrowed).values_list("provider_id", flat=True))
+    rows = MatchRules.objects.filter(last_version=None).order_by("position")
+    borrowers = [row.provider_id for row in rows if model.provider_id in row.decoded().fallbacks]
+    return [(model.provider_id, model.model_id), *((each, borrowed) for each in borrowers if each not in taken)]
+
+
 def price_history(model: Model) -> QuerySet[ModelPrice]:
     """All prices a model ever had, the newest first."""
     return ModelPrice.objects.filter(model=model).order_by("-first_version")
@@ -106,6 +117,13 @@ def sync_alarm(now: datetime | None = None) -> Alarm | None:
 def waiting_sync() -> PriceSync | None:
     """The change set that waits for a person; None when none does."""
     return PriceSync.objects.filter(status=PriceSync.Status.WAITING).order_by("-at").first()
+
+
+def waiting_change(model: Model) -> PriceChange | None:
+    """What waits for a person to decide about a model's prices; None when nothing does."""
+    waits = {"status": PriceChange.Status.WAITING, "sync__status": PriceSync.Status.WAITING}
+    rows = PriceChange.objects.filter(provider_id=model.provider_id, model_id=model.model_id, **waits)
+    return rows.select_related("sync").order_by("-sync__at").first()
 
 
 def syncs() -> QuerySet[PriceSync]:

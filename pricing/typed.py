@@ -82,11 +82,15 @@ def clause_of(match: str, name: str) -> Clause | None:
     return {"equals" if match == "exact" else "starts_with": name.lower()}
 
 
-def entries_from_rows(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[Entry]:
-    """Entries from lines of a table, the units of one model and day together.
+class Table(NamedTuple):
+    """What the lines of a table say, the units of one model and day together, and what is wrong with the others."""
 
-    Raises ManyRefusedError that names every line which cannot be taken, and why.
-    """
+    entries: list[Entry]
+    faults: list[Fault]
+
+
+def read_table(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> Table:
+    """Lines of a table, as far as each can be read for itself."""
     faults: list[Fault] = []
     found: dict[tuple[str, str, date], Entry] = {}
     for line, row in rows:
@@ -99,9 +103,15 @@ def entries_from_rows(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[Ent
             faults.append(Fault(line, error.field, str(error)))
         else:
             found[key] = entry
-    if faults:
-        raise ManyRefusedError(faults)
-    return list(found.values())
+    return Table(list(found.values()), faults)
+
+
+def entries_from_rows(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[Entry]:
+    """The entries of a table. Raises ManyRefusedError that names every line which cannot be taken, and why."""
+    table = read_table(rows)
+    if table.faults:
+        raise ManyRefusedError(table.faults)
+    return table.entries
 
 
 def rows_of_file(content: bytes) -> Iterator[tuple[int, Mapping[str, Any]]]:

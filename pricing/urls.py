@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from django.urls import path
+import re
+
+from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 
 from pricing.views import by_hand, catalogue, compare, crosscheck, model, overrides, rates, selections, syncs
 
 app_name = "pricing"
 
-urlpatterns = [
+_pages = [
     path("pricing", catalogue.catalogue, name="catalogue"),
     path("pricing/report", catalogue.report, name="report"),
     path("pricing/compare", compare.page, name="compare"),
@@ -37,5 +40,20 @@ urlpatterns = [
     path("models/selection/choose", selections.choose, name="selection_choose"),
     path("models/selection/save", selections.save, name="selection_save"),
     path("models/selection/clear", selections.clear, name="selection_clear"),
-    path("pricing/<str:provider>/<path:model>", model.model, name="model"),  # the last: it takes whatever is left
+    path("pricing/models/<str:provider>/<path:model>", model.model, name="model"),
+]
+_taken = {str(each.pattern).split("/")[1] for each in _pages if str(each.pattern).startswith("pricing/")}
+
+
+class OtherProvider(StringConverter):
+    """A provider that bears no page's name. The models of one that does are at pricing/models/…, and links say so."""
+
+    regex = rf"(?!(?:{'|'.join(map(re.escape, sorted(_taken)))})/)[^/]+"
+
+
+register_converter(OtherProvider, "other_provider")
+
+urlpatterns = [
+    *_pages,
+    path("pricing/<other_provider:provider>/<path:model>", model.model, name="model"),  # the last: whatever is left
 ]

@@ -69,7 +69,7 @@ class OverrideApplied(Schema):
     id: str = Field(examples=["o_4k2m9x0c1v7b"])
     name: str = Field(examples=["Volume discount"])
     kind: str = Field(examples=["percent"])
-    effect: str = Field(examples=["15 % off the list price"])
+    effect: str = Field(examples=["15% off the list price"])
 
 
 class ChargeOut(Schema):

@@ -11,6 +11,9 @@ from spend.zones import ms_of
 from wire.money import decimal_from_pico
 
 NOTHING_USED = "This call used nothing that is counted, so there is nothing to price."
+UNREADABLE = (
+    "The gateway could not read this tenant's overrides: what is charged is known once the call is priced anew."
+)
 
 
 class Explained(NamedTuple):
@@ -71,6 +74,8 @@ def _charge(tenant_id: str, row: RequestRow) -> tuple[ExplainedCharge | None, st
         )
     except NotExplainedError as error:
         return None, str(error)
+    if row.charge is None and row.cost is not None and found.override is None:
+        return None, UNREADABLE  # it names no overrides because none could be read, and not because there were none
     return found, ""
 
 

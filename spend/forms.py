@@ -251,11 +251,24 @@ class ReratingForm(forms.Form):
     first = forms.DateField(label="First day", help_text="A day in UTC.", widget=_date_input())
     last = forms.DateField(label="Last day", help_text="A day in UTC, included.", widget=_date_input())
     tenant = forms.CharField(
-        label="Tenant", required=False, max_length=120, help_text="Its id or its name. All tenants when left out."
+        label="Tenant",
+        required=False,
+        max_length=120,
+        help_text="Its id or its name. All tenants when left out.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "list": "rerating-tenants"}),
     )
-    provider = forms.CharField(label="Provider", required=False, max_length=64)
+    provider = forms.CharField(
+        label="Provider",
+        required=False,
+        max_length=64,
+        help_text="All providers when left out.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "list": "rerating-providers"}),
+    )
     model = forms.CharField(
-        label="Model", required=False, max_length=400, help_text="As it was asked for, or as it was priced."
+        label="Model",
+        required=False,
+        max_length=400,
+        help_text="As it was asked for, or as it was priced. All models when left out.",
     )
     unpriced_only = forms.BooleanField(label="Only calls that have no price", required=False)
 
@@ -268,6 +281,13 @@ class ReratingForm(forms.Form):
         if found is None:
             raise forms.ValidationError("There is no tenant with this id or name.")
         return str(found.pk)
+
+    def clean_last(self) -> date:
+        """The day, after which there must be another one."""
+        last: date = self.cleaned_data["last"]
+        if last == date.max:
+            raise forms.ValidationError("There is no day after this one.")
+        return last
 
     @property
     def scope(self) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import spend.closing.trail  # noqa: F401 - registers its own words
-import spend.cost_centres.trail  # noqa: F401 - registers its own words
-import spend.exports.trail  # noqa: F401 - registers its own words
+import spend.closing.trail
+import spend.cost_centres.trail
+import spend.exports.trail
 import spend.importing.trail  # noqa: F401 - registers its own words
 from changes.trail import Noun, register
 

@@ -8,8 +8,9 @@ from pricing.state.api import state
 from spend.anomalies.api import anomalies
 from spend.api import usage
 from spend.closing.api import statements
-from spend.exports.api import exported
 from spend.cost_centres.api import cost_centres
+from spend.exports.api import exported
+from spend.rerating.api import rerating
 from tenants.api.audit import audit
 from tenants.api.keys import keys
 from tenants.api.leaks import leaks
@@ -42,6 +43,7 @@ api.add_router("/exports", exported)
 api.add_router("/statements", statements)
 api.add_router("/cost-centres", cost_centres)
 api.add_router("/anomalies", anomalies)
+api.add_router("/reratings", rerating)
 
 state_api = FramedAPI(
     title="SpendOps state service",

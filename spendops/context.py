@@ -35,6 +35,9 @@ NAVIGATION = (
     ("Tenants", "tenants:tenants", "building"),
 )
 
+# pages that need usage, so that their code lies in spend, and that people look for beside prices
+_OF_PRICING = ("spend:unpriced", "spend:rerating")
+
 Entry = tuple[str, str, str]
 
 
@@ -76,6 +79,8 @@ def _section(view_name: str) -> str:
     """The sidebar entry that a page stands under: its own, its list's (`spend:request`), or its namespace's first."""
     if view_name == "tenants:settings":  # it has its place in the menu of tenants
         return ""
+    if view_name.startswith(_OF_PRICING):
+        return "pricing:catalogue"
     names = [name for _, name, _ in NAVIGATION]
     namespace = view_name.partition(":")[0]
     listed = (name for name in names if view_name.startswith(name.removesuffix("s")))

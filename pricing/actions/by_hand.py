@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from django.core.exceptions import ValidationError
@@ -29,24 +29,25 @@ _ORIGIN = Origin(BY_HAND)
 _url = URLValidator(schemes=["https", "http"])
 
 
-def add_hand_prices(*, entries: Sequence[Entry], by: Actor) -> list[HandPrice]:
+def add_hand_prices(*, entries: Sequence[Entry], faults: Sequence[Fault] = (), by: Actor) -> list[HandPrice]:
     """Give models prices from a UTC day on, for spans that overlap with no other by hand; all of them, or none.
 
-    A day in the past is right: past calls can then be priced anew. Raises ManyRefusedError that names each entry by its
-    line: when a source prices the model, when another model is found by that name, or when spans overlap.
+    A day in the past is right: past calls can then be priced anew. `faults` are those of lines that no entry could be
+    made of. Raises ManyRefusedError that names them and each entry that cannot be, by its line: when a source prices
+    the model, when another model is found by that name, or when spans overlap.
     """
-    if not entries:
+    if not entries and not faults:
         raise RefusedError("There are no prices to add.")
     with _one_book() as draft:
-        rows, faults = [], []
-        books: dict[str, PriceBook] = {}
+        rows, wrong = [], list(faults)
+        shelf: dict[str, _Shelf] = {}
         for entry in entries:
             try:
-                rows.append(_add(draft, entry, books, by))
+                rows.append(_add(draft, entry, shelf, by))
             except _FaultError as error:
-                faults.append(Fault(entry.line, error.field, str(error)))
-        if faults:
-            raise ManyRefusedError(faults)
+                wrong.append(Fault(entry.line, error.field, str(error)))
+        if wrong:
+            raise ManyRefusedError(sorted(wrong, key=lambda fault: fault.line))
         for provider in {row.model.provider_id for row in rows}:
             _put_rules(draft, provider)
         told = [_told(row) for row in rows[:20]]
@@ -54,10 +55,10 @@ def add_hand_prices(*, entries: Sequence[Entry], by: Actor) -> list[HandPrice]:
     return rows
 
 
-def check_hand_prices(*, entries: Sequence[Entry], by: Actor) -> None:
+def check_hand_prices(*, entries: Sequence[Entry], faults: Sequence[Fault] = (), by: Actor) -> None:
     """What `add_hand_prices` would refuse is refused here, in the same words; nothing is changed or published."""
     with transaction.atomic():
-        add_hand_prices(entries=entries, by=by)
+        add_hand_prices(entries=entries, faults=faults, by=by)
         transaction.set_rollback(True)
 
 
@@ -152,7 +153,14 @@ def _one_book() -> Iterator[Draft]:
         raise PricesBusyError from error
 
 
-def _add(draft: Draft, entry: Entry, books: dict[str, PriceBook], by: Actor) -> HandPrice:
+class _Shelf(NamedTuple):
+    """What is there of a provider, read once for all lines of a table."""
+
+    book: PriceBook
+    models: dict[str, Model]
+
+
+def _add(draft: Draft, entry: Entry, shelf: dict[str, _Shelf], by: Actor) -> HandPrice:
     key = entry.provider, entry.model
     try:
         check_names(*key)
@@ -169,18 +177,15 @@ def _add(draft: Draft, entry: Entry, books: dict[str, PriceBook], by: Actor) -> 
             "model",
             f"{entry.model} has a price of {draft.origin_of(key)} already. For one tenant's price use an override.",
         )
-    if entry.provider not in books:
-        rules = draft.rules.get(entry.provider, ProviderRules(()))
-        books[entry.provider] = book_of(entry.provider, rules, draft.held)
-    model = _model(draft, entry, _clause(books[entry.provider], entry))
-    overlapping = HandPrice.objects.filter(model=model).exclude(ends__lte=entry.starts)
-    if entry.ends is not None:
-        overlapping = overlapping.filter(starts__lt=entry.ends)
-    if (other := overlapping.first()) is not None:
-        raise _FaultError(
-            "from",
-            f"{entry.model} has prices by hand {_span(other)}: change or end those, or choose other days.",
-        )
+    if entry.provider not in shelf:
+        shelf[entry.provider] = _shelf_of(draft, entry.provider)
+    book, models = shelf[entry.provider]
+    clause = _clause(book, entry)
+    if (model := models.get(entry.model)) is None:
+        model = models[entry.model] = _new_model(entry, clause)
+    else:
+        _take_over(draft, model, clause)
+        _refuse_overlap(model, entry)
     return HandPrice.objects.create(
         model=model,
         prices=dict(sorted(entry.prices.items())),
@@ -211,19 +216,43 @@ def _clause(book: PriceBook, entry: Entry) -> Clause | None:
     return clause
 
 
-def _model(draft: Draft, entry: Entry, clause: Clause | None) -> Model:
+def _shelf_of(draft: Draft, provider: str) -> _Shelf:
+    known = {"name": provider, "last_seen": timezone.now()}
+    Provider.objects.get_or_create(id=provider, defaults=known)
+    Provider.objects.filter(id=provider, gone=True).update(gone=False)
+    models = {row.model_id: row for row in Model.objects.filter(provider_id=provider)}
+    return _Shelf(book_of(provider, draft.rules.get(provider, ProviderRules(())), draft.held), models)
+
+
+def _new_model(entry: Entry, clause: Clause | None) -> Model:
     now = timezone.now()
-    Provider.objects.get_or_create(id=entry.provider, defaults={"name": entry.provider, "last_seen": now})
-    Provider.objects.filter(id=entry.provider, gone=True).update(gone=False)
-    model, _ = Model.objects.get_or_create(
-        provider_id=entry.provider, model_id=entry.model, defaults={"first_seen": now, "last_seen": now}
+    return Model.objects.create(
+        provider_id=entry.provider,
+        model_id=entry.model,
+        first_seen=now,
+        last_seen=now,
+        by_hand=True,
+        hand_match=clause,
     )
+
+
+def _take_over(draft: Draft, model: Model, clause: Clause | None) -> None:
     model.by_hand, model.gone = True, False
     if clause is not None and clause != model.hand_match:
         _drop_rule(draft, model)
         model.hand_match = clause
     model.save(update_fields=["by_hand", "gone", "hand_match"])
-    return model
+
+
+def _refuse_overlap(model: Model, entry: Entry) -> None:
+    overlapping = HandPrice.objects.filter(model=model).exclude(ends__lte=entry.starts)
+    if entry.ends is not None:
+        overlapping = overlapping.filter(starts__lt=entry.ends)
+    if (other := overlapping.first()) is not None:
+        raise _FaultError(
+            "from",
+            f"{entry.model} has prices by hand {_span(other)}: change or end those, or choose other days.",
+        )
 
 
 def _put_rules(draft: Draft, provider: str) -> None:

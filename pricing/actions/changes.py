@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from changes.actor import Actor
 from changes.record import record
+from pricing.actions.catalogue import BY_HAND
 from pricing.actions.publish import Draft, Origin, PricesBusyError, as_json
 from pricing.changeset import (
     CHANGED,
@@ -24,7 +25,7 @@ from pricing.changeset import (
     with_hand_rules,
 )
 from pricing.history import compose, takes_effect
-from pricing.models import HandPrice, Model, PriceBook, PriceChange, PriceSync, Provider
+from pricing.models import HandPrice, Model, ModelPrice, PriceBook, PriceChange, PriceSync, Provider
 from tenants.errors import RefusedError, StaleError, StatusError
 from wire.prices import ModelPrices, ProviderRules
 
@@ -83,8 +84,9 @@ def apply_changes(
     """Bring changes into a price book to come; `rest` waits. Returns them with the days from which they hold."""
     applied = []
     by_hand = hands()
+    left = _left() if draft.latest is not None else {}
     for change in changes:
-        held = draft.held.get(change.key)
+        held = draft.held.get(change.key) or left.get(change.key)
         if change.kind == GONE:
             draft.remove(change.key)
         elif isinstance(change.after, ModelPrices):
@@ -114,6 +116,13 @@ def apply_changes(
             new = {each.model for each in applied if each.kind == NEW and each.provider == change.provider}
             draft.rules[change.provider] = interim_rules(draft.rules[change.provider], change.after, new)
     return applied
+
+
+def _left() -> dict[tuple[str, str], ModelPrices]:
+    """The last prices that a source gave the models which left the price book: if they come back, they have a past."""
+    rows = ModelPrice.objects.filter(model__gone=True).exclude(source=BY_HAND).select_related("model")
+    found = {(row.model.provider_id, row.model.model_id): row for row in rows.order_by("first_version")}
+    return {key: row.decoded() for key, row in found.items()}
 
 
 def _give_up(change: Change) -> None:

@@ -46,7 +46,7 @@ _PRICES = (
     "Of an absolute one: USD by unit, as price lists quote them, which is for a million tokens, characters or pixels, "
     "and for one of anything else. A unit that is not named keeps its list price."
 )
-_PERCENT = "Of a percentage: “-15” is 15 % off, “2.5” is 2.5 % on top of the list price."
+_PERCENT = "Of a percentage: “-15” is 15% off, “2.5” is 2.5% on top of the list price."
 _ENDS = "The first moment at which it holds no more; null: it does not end."
 
 

@@ -31,7 +31,7 @@ from pricing.api.schemas import (
 )
 from pricing.models import HandPrice, Model, PriceChange, PriceSync
 from pricing.queries import current_version, hand_prices, model_by_name, sync_by_id, syncs
-from pricing.typed import clause_of, entries_from_rows, price_from_text, rows_of_file
+from pricing.typed import clause_of, price_from_text, read_table, rows_of_file
 from tenants.errors import Fault, ManyRefusedError
 from tenants.frame.idempotency import idempotent
 from tenants.frame.operations import created, operation
@@ -90,8 +90,8 @@ def add_hand_price_to_model(request: HttpRequest, payload: HandPriceIn) -> HttpR
 @idempotent
 def add_hand_prices_from_table(request: HttpRequest, payload: TableIn) -> HttpResponse:
     """All lines or none: the answer 422 names every fault, as `18.price` for line 18."""
-    entries = entries_from_rows(rows_of_file(payload.table.encode()))
-    rows = add_hand_prices(entries=entries, by=_actor(request))
+    table = read_table(rows_of_file(payload.table.encode()))
+    rows = add_hand_prices(**table._asdict(), by=_actor(request))
     return created(TableOut(added=len(rows), version=current_version()))
 
 

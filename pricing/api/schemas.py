@@ -158,7 +158,7 @@ class ChangeOut(Schema):
     before: dict[str, Any] | None = Field(description="What the price book holds.", examples=[None])
     after: dict[str, Any] | None = Field(description="What the source lists.", examples=[None])
     basis_points: int | None = Field(description="The largest move: 1000 is 10 % dearer; null from 0.", examples=[1000])
-    reason: str = Field(description="Why it waits.", examples=["input tokens rise by 50 %"])
+    reason: str = Field(description="Why it waits.", examples=["input tokens rise by 50%"])
     effective_from: date | None = Field(description="The UTC day from which it holds.", examples=["2026-11-21"])
 
     @staticmethod

@@ -65,7 +65,7 @@ class PricesForm(ActionForm):
 
     starts = _day("From", "The first day (UTC) on which they hold. A day in the past is right.", required=True)
     source_url = forms.CharField(
-        label="Where it says so",
+        label="Source address",
         required=False,
         max_length=500,
         widget=forms.URLInput(attrs={"placeholder": "https://", "autocomplete": "off"}),
@@ -206,7 +206,7 @@ class TableForm(ActionForm):
             }
         ),
     )
-    file = forms.FileField(label="or a file", required=False)
+    file = forms.FileField(label="Or a file", required=False)
 
     def clean_file(self) -> UploadedFile | None:
         found: UploadedFile | None = self.cleaned_data["file"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.http import QueryDict
@@ -64,3 +66,10 @@ def chosen_models(given: QueryDict) -> tuple[list[tuple[str, str]], int]:
             names[provider, model] = None
     chosen = list(names)
     return chosen[:MODELS_MOST], max(0, len(chosen) - MODELS_MOST)
+
+
+def address_of(models: Sequence[tuple[str, str]], mix: Mix) -> str:
+    """The query of the comparison of these models at a mix, with its "?"."""
+    named = [("model", f"{provider}/{model}") for provider, model in models]
+    used = [("input", mix.input), ("cached", mix.cached), ("output", mix.output), ("requests", mix.requests)]
+    return f"?{urlencode([*named, *used])}"

@@ -294,7 +294,7 @@ class WhichForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "gpt-4o-mini", "spellcheck": "false"}),
     )
     project: forms.ModelChoiceField[Project] = forms.ModelChoiceField(
-        label="Project", queryset=None, required=False, empty_label="A project without its own overrides"
+        label="Project", queryset=None, required=False, empty_label="Any without its own"
     )
     at = forms.CharField(
         label="At", max_length=40, required=False, widget=forms.TextInput(attrs={"type": "datetime-local"})

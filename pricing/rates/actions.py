@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -56,12 +56,13 @@ def sync_rates(sources: Sequence[RateSource], *, by: Actor, accept_leaps: bool =
 
 
 def _add(found: Sequence[Reference], source: str, by: Actor, *, accept_leaps: bool) -> int:
-    if not accept_leaps:
-        _refuse_leaps(found)
     now = timezone.now()
     with transaction.atomic():
         first = found[0].day if found else HISTORY_SINCE
-        held = set(ExchangeRate.objects.filter(day__gte=first).values_list("day", "currency"))
+        rows = ExchangeRate.objects.filter(day__gte=first).values_list("day", "currency", "rate_e8")
+        held = {(day, currency): rate_e8 for day, currency, rate_e8 in rows}
+        if not accept_leaps:
+            _refuse_leaps(found, held)
         new = [each for each in found if (each.day, each.currency) not in held]
         if not new:
             return 0
@@ -84,17 +85,20 @@ def _add(found: Sequence[Reference], source: str, by: Actor, *, accept_leaps: bo
     return len(new)
 
 
-def _refuse_leaps(found: Sequence[Reference]) -> None:
-    """Compare each currency's figures from day to day, beginning with what is kept."""
+def _refuse_leaps(found: Sequence[Reference], held: Mapping[tuple[date, str], int]) -> None:
+    """Compare each currency's new figures with those of the day before. What is kept was believed."""
     last: dict[str, tuple[date, int]] = {}
     if found:
         near = ExchangeRate.objects.filter(day__lt=found[0].day, day__gte=found[0].day - AGAIN).order_by("day")
         last = {row.currency: (row.day, row.rate_e8) for row in near}
     for each in found:
-        held = last.get(each.currency)
-        if held and abs(each.rate_e8 - held[1]) * 100 > held[1] * MOVE_MOST_PERCENT and each.day - held[0] < AGAIN:
+        if (kept := held.get((each.day, each.currency))) is not None:
+            last[each.currency] = (each.day, kept)
+            continue
+        day, before = last.get(each.currency, (date.min, 0))
+        if each.day - day < AGAIN and abs(each.rate_e8 - before) * 100 > before * MOVE_MOST_PERCENT:
             raise RatesError(
-                f"The rate of {each.currency} moves by more than {MOVE_MOST_PERCENT} % from {held[0]} to {each.day}: "
+                f"The rate of {each.currency} moves by more than {MOVE_MOST_PERCENT} % from {day} to {each.day}: "
                 "nothing was changed. If it is right, run manage.py sync_rates --accept-leaps."
             )
         last[each.currency] = (each.day, each.rate_e8)

@@ -25,7 +25,7 @@ from pricing.forms.by_hand import ChangePriceForm, EndPriceForm, NewPriceForm, T
 from pricing.models import HandPrice
 from pricing.people import named
 from pricing.queries import hand_price_by_id, hand_prices
-from pricing.typed import COLUMNS, Entry, entries_from_rows, rows_of_file
+from pricing.typed import COLUMNS, Entry, read_table, rows_of_file
 from tenants.errors import ManyRefusedError, RefusedError
 from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs
@@ -88,7 +88,9 @@ def new(request: HttpRequest) -> HttpResponse:
         except RefusedError as error:
             form.refuse(error)
         else:
-            messages.success(request, f"{row.model.model_id} has a price. Gateways know it within seconds.")
+            past = given["starts"] < datetime.now(UTC).date()
+            more = " Calls that were made before have no price until they are re-rated: see Unpriced." if past else ""
+            messages.success(request, f"{row.model.model_id} has a price. Gateways know it within seconds.{more}")
             return redirect("pricing:model", row.model.provider_id, row.model.model_id)
     return render(request, "pricing/hand_price_new.html", {"form": form}, status=422 if form.errors else 200)
 
@@ -155,7 +157,7 @@ def table(request: HttpRequest) -> HttpResponse:
     found = _read(form)
     if "entries" in found:
         try:
-            rows = add_hand_prices(entries=found["entries"], by=request.actor)
+            rows = add_hand_prices(entries=found["entries"], faults=found["unread"], by=request.actor)
         except ManyRefusedError as error:
             found = _faults(error)
         except RefusedError as error:
@@ -176,7 +178,7 @@ def check_table(request: HttpRequest) -> HttpResponse:
     found = _read(form)
     if "entries" in found:
         try:
-            check_hand_prices(entries=found["entries"], by=request.actor)
+            check_hand_prices(entries=found["entries"], faults=found["unread"], by=request.actor)
         except ManyRefusedError as error:
             found = _faults(error)
         except RefusedError as error:
@@ -189,13 +191,14 @@ def check_table(request: HttpRequest) -> HttpResponse:
 
 
 def _read(form: TableForm) -> dict[str, Any]:
-    """The lines of the table, or what is wrong with them."""
+    """The lines of the table, with what is wrong with those that cannot be read."""
     if not form.is_valid():
         return {}
     try:
-        return {"entries": entries_from_rows(rows_of_file(form.cleaned_data["content"]))}
+        entries, unread = read_table(rows_of_file(form.cleaned_data["content"]))
     except ManyRefusedError as error:
         return _faults(error)
+    return {"entries": entries, "unread": unread}
 
 
 def _faults(error: ManyRefusedError) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -14,8 +13,8 @@ from django.views.decorators.http import require_safe
 
 from pricing import figures
 from pricing.charts import Bar, cost_chart
-from pricing.compare import MODELS_MOST, PRESETS, Compared, Mix, compare
-from pricing.forms.compare import MixForm, chosen_models
+from pricing.compare import MODELS_MOST, PRESETS, Compared, compare
+from pricing.forms.compare import MixForm, address_of, chosen_models
 from pricing.listing import Wanted, list_models
 from pricing.queries import current_prices
 from tenants.permissions import Permission, needs
@@ -39,7 +38,8 @@ def page(request: HttpRequest) -> HttpResponse:
     bars = [Bar(each.name, each.per_month, each.cheapest) for each in compared if each.per_month is not None]
     context = {
         "form": form,
-        "chosen": [{"name": f"{p}/{m}", "without": _address(_but(there, (p, m)), form.mix)} for p, m in there],
+        "address": address_of(there, form.mix),
+        "chosen": [{"name": f"{p}/{m}", "without": address_of(_but(there, (p, m)), form.mix)} for p, m in there],
         "missing": missing,
         "left_out": left_out,
         "most": MODELS_MOST,
@@ -50,19 +50,13 @@ def page(request: HttpRequest) -> HttpResponse:
         "chart": cost_chart(bars) if len(bars) > 1 else None,
         "chart_rows": len(bars),
         "presets": [
-            {"name": name, "url": _address(there, mix), "current": mix == form.mix and not form.errors}
+            {"name": name, "url": address_of(there, mix), "current": mix == form.mix and not form.errors}
             for name, mix in PRESETS.items()
         ],
         "names": [each.key for each in list_models(Wanted()) if each.figure("input") is not None],
         "cheapest": _cheapest(compared),
     }
     return render(request, "pricing/compare.html", context)
-
-
-def _address(models: Chosen, mix: Mix) -> str:
-    named = [("model", f"{provider}/{model}") for provider, model in models]
-    used = [("input", mix.input), ("cached", mix.cached), ("output", mix.output), ("requests", mix.requests)]
-    return f"?{urlencode([*named, *used])}"
 
 
 def _but(models: Chosen, one: tuple[str, str]) -> Chosen:

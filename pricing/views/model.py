@@ -21,7 +21,14 @@ from pricing.forms.facts import FactsForm
 from pricing.history import steps_of
 from pricing.models import Model, ModelPrice
 from pricing.people import named
-from pricing.queries import current_book, hand_prices, model_by_name, price_history, rules_in
+from pricing.queries import (
+    current_book,
+    hand_prices,
+    model_by_name,
+    price_history,
+    rules_in,
+    waiting_change,
+)
 from tenants.errors import ManyRefusedError, RefusedError
 from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs
@@ -44,6 +51,7 @@ def model(request: HttpRequest, provider: str, model: str) -> HttpResponse:
     lines = _lines(found, history, today)
     context = {
         "model": found,
+        "waiting": waiting_change(found),
         "price": current,
         "periods": figures.periods(prices, today) if prices else (),
         "variants": figures.variants(prices, today) if prices else (),

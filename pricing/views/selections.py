@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from pricing.actions.selections import NONE_YET, clear_selection, select_model
+from pricing.figures import quoted
 from pricing.forms.selections import ChooseForm, PlaceForm, SearchForm, WhoseForm
 from pricing.models import Selection
 from pricing.queries import current_book
@@ -202,12 +204,17 @@ def _cell(place: Place, row: Selection | None, listed: dict[tuple[str, str], Ent
     }
 
 
+def _quoted(usd_per_million: str) -> str:
+    """A price as the catalogue's pages write it; "" when there is none."""
+    return quoted("input", int(Decimal(usd_per_million).scaleb(6))) if usd_per_million else ""
+
+
 def _offered(entry: Entry, standing: Selection | None) -> dict[str, Any]:
     shown = entry.decoded()
     return {
         **shown,
         "prices": [
-            {"label": unit.capitalize(), "usd": shown["prices"].get(unit, {}).get("usd_per_million", "")}
+            {"label": unit.capitalize(), "quoted": _quoted(shown["prices"].get(unit, {}).get("usd_per_million", ""))}
             for unit in _PRICES
         ],
         "called": entry.provider in CALLED,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -19,6 +19,7 @@ from tenants.models import Tenant
 
 OPEN = (Rerating.Status.WAITING, Rerating.Status.RUNNING)
 _BROKEN_OFF = (Rerating.Status.STOPPED, Rerating.Status.FAILED)
+_AHEAD_MOST = timedelta(days=366)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LONGEST = {"provider": 64, "model": 400}
 _SCOPE = ("tenant_id", "provider", "model", "begin", "end", "unpriced_only")
@@ -45,6 +46,8 @@ def start_dry_run(
         raise InvalidSettingError("There is no usage from before the year 2000.", field="begin")
     if begin > timezone.now():
         raise InvalidSettingError("The beginning is still to come: only past calls can be re-rated.", field="begin")
+    if end > timezone.now() + _AHEAD_MOST:
+        raise InvalidSettingError("The end lies more than a year ahead.", field="end")
     if tenant_id and not Tenant.objects.filter(pk=tenant_id).exists():
         raise InvalidSettingError("There is no such tenant.", field="tenant")
     version = current_version()
@@ -96,7 +99,9 @@ def stop_rerating(*, job: Rerating, by: Actor) -> Rerating:
 
 
 def resume_rerating(*, job: Rerating, by: Actor) -> Rerating:
-    """Let a job that was stopped, or failed, go on where it was. Raises StatusError."""
+    """Let a job that was stopped, or failed, go on where it was. Raises StatusError, also when another was begun since
+    that concerns the same calls.
+    """
     return _move(job, _BROKEN_OFF, Rerating.Status.WAITING, "rerating.resumed", by)
 
 
@@ -123,10 +128,30 @@ def _refuse_outdated(dry: Rerating) -> None:
 
 def _refuse_second(job: Rerating) -> None:
     """Two at once with other prices would overwrite each other, and neither's sums would be true."""
-    other = Rerating.objects.filter(~Q(pk=job.pk), dry=False, status__in=OPEN).first()
-    if other is not None:
+    others = Rerating.objects.filter(~Q(pk=job.pk), dry=False)
+    if (other := others.filter(status__in=OPEN).first()) is not None:
         raise StatusError(
             f"The re-rating {other.pk} is at work. Wait until it is done, or stop it. Nothing was changed."
+        )
+    if (other := others.filter(status=Rerating.Status.STOPPED, claimed_until__gt=timezone.now()).first()) is not None:
+        raise StatusError(
+            f"The re-rating {other.pk} was stopped and is still at its last block. Try again in a minute. "
+            "Nothing was changed."
+        )
+
+
+def _refuse_overtaken(job: Rerating) -> None:
+    """A job holds on to its price book: going on, it would take back what a later one wrote."""
+    later = Rerating.objects.filter(
+        ~Q(pk=job.pk), dry=False, created_at__gte=job.created_at, begin__lt=job.end, end__gt=job.begin
+    )
+    for name in ("tenant_id", "provider"):
+        if given := getattr(job, name):
+            later = later.filter(**{f"{name}__in": ("", given)})
+    if (other := later.first()) is not None:
+        raise StatusError(
+            f"The re-rating {other.pk} was begun after this one, for some of the same calls. Run dry again to see what "
+            "is left. Nothing was changed."
         )
 
 
@@ -138,8 +163,12 @@ def _move(job: Rerating, of: tuple[str, ...], to: str, kind: str, by: Actor) -> 
         _record(kind, row, by)
         if to == Rerating.Status.WAITING and not row.dry:
             _refuse_second(row)
-        row.status, row.claimed_until, row.error = to, None, ""
-        row.ended_at = timezone.now() if to == Rerating.Status.STOPPED else None
+            _refuse_overtaken(row)
+        row.status, row.error = to, ""
+        if to == Rerating.Status.STOPPED:
+            row.ended_at = timezone.now()  # whoever works on it has the block in hand until its claim ends
+        else:
+            row.ended_at = row.claimed_until = None
         row.save(update_fields=["status", "claimed_until", "error", "ended_at"])
     return row
 

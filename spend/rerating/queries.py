@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from django.db.models import QuerySet
@@ -31,6 +32,20 @@ def rerating_by_id(job_id: str) -> Rerating | None:
 def applied_by(job: Rerating) -> Rerating | None:
     """The re-rating that wrote what this dry run found; None while nobody applied it."""
     return Rerating.objects.filter(dry_run=job).first()
+
+
+def applied_among(jobs: Collection[Rerating]) -> frozenset[str]:
+    """The ids of those dry runs that somebody applied."""
+    found = Rerating.objects.filter(dry_run__in=[job.pk for job in jobs if job.dry])
+    return frozenset(found.values_list("dry_run_id", flat=True))
+
+
+def sums_of(jobs: Collection[Rerating]) -> dict[str, Sums]:
+    """What several re-ratings found so far, in all, by their ids; those that found nothing yet are absent."""
+    parts: dict[str, list[Sums]] = {}
+    for job_id, stored in ReratedTenant.objects.filter(rerating__in=jobs).values_list("rerating_id", "sums"):
+        parts.setdefault(job_id, []).append(Sums.of(stored))
+    return {job_id: added(each) for job_id, each in parts.items()}
 
 
 def found_by(job: Rerating) -> Found:

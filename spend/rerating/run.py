@@ -85,6 +85,7 @@ def work_off(job_id: str, *, seconds: float | None = None, told: Callable[[Rerat
                 told(job)
     except LostError:
         logger.info("re-rating left to others", rerating=job_id)
+        _release(job)
     except UnavailableError as error:
         logger.warning("re-rating waits", rerating=job_id, why=str(error))
         _held(job).update(claimed_until=None, error=f"{error} It goes on by itself.")
@@ -93,7 +94,7 @@ def work_off(job_id: str, *, seconds: float | None = None, told: Callable[[Rerat
         failed = Rerating.Status.FAILED
         _held(job).update(status=failed, claimed_until=None, error=str(error), ended_at=timezone.now())
     else:
-        _held(job).update(claimed_until=None)
+        _release(job)
     return True
 
 
@@ -123,6 +124,11 @@ def _claim(job_id: str) -> Rerating | None:
 def _held(job: Rerating) -> Any:
     """The job's row while it is ours, running, and where we think it is; no row otherwise."""
     return Rerating.objects.filter(pk=job.pk, claim=job.claim, turn=job.turn, status=Rerating.Status.RUNNING)
+
+
+def _release(job: Rerating) -> None:
+    """Nothing of ours is on its way any more; a claim that somebody else has by now stays."""
+    Rerating.objects.filter(pk=job.pk, claim=job.claim).update(claimed_until=None)
 
 
 def _hold(job: Rerating, **changed: Any) -> None:
@@ -255,10 +261,14 @@ class _Worker:
         return _Found(Sums(*changed), Sums(*unchanged), bytes(ids), again)
 
     def _overrides_of(self, tenant: str) -> Overrides:
-        """The tenant's overrides, of the version that held when this job first came to the tenant."""
+        """The tenant's overrides, of the version that held when the dry run that is applied, or this job itself, first
+        came to the tenant: what somebody confirmed is what is written.
+        """
         if self._overrides is None or self._overrides[0] != tenant:
+            confirmed = ReratedTenant.objects.filter(rerating=self._job.dry_run_id, tenant_id=tenant).first()
+            version = newest_version(tenant) if confirmed is None else confirmed.override_version
             row, _ = ReratedTenant.objects.get_or_create(
-                rerating=self._job, tenant_id=tenant, defaults={"override_version": newest_version(tenant)}
+                rerating=self._job, tenant_id=tenant, defaults={"override_version": version}
             )
             found = finder_of(tenant, row.override_version)
             if found is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from access.models import User
 from access.step_up import step_up_required
+from pricing.forms.overrides import provider_ids
 from spend.forms import ReratingForm
 from spend.models import Rerating
 from spend.rerating.actions import (
@@ -25,7 +26,7 @@ from spend.rerating.actions import (
     start_dry_run,
     stop_rerating,
 )
-from spend.rerating.queries import applied_by, found_by, rerating_by_id, reratings
+from spend.rerating.queries import applied_among, applied_by, found_by, rerating_by_id, reratings, sums_of
 from spend.rerating.scope import in_words
 from spend.views.live import NOTHING_NEW
 from tenants.errors import RefusedError
@@ -36,6 +37,7 @@ from wire.display import counted, usd
 
 PER_PAGE = 50
 TENANTS_SHOWN = 200
+_OFFERED_MOST = 500
 STATUS = {  # kind of badge, word
     Rerating.Status.WAITING: ("accent", "Waiting"),
     Rerating.Status.RUNNING: ("accent", "At work"),
@@ -52,9 +54,13 @@ def page(request: HttpRequest) -> HttpResponse:
     """All re-ratings, the newest first."""
     page = Paginator(reratings(), PER_PAGE).get_page(request.GET.get("page"))
     jobs = list(page)
-    names = _names_of(jobs)
+    names, applied, sums = _names_of(jobs), applied_among(jobs), sums_of(jobs)
     context = {
-        "rows": [_shown(job, names) for job in jobs],
+        "rows": [
+            _shown(job, names, applied=job.pk in applied)
+            | {"difference": _signed(sums[job.pk].difference) if job.pk in sums else ""}
+            for job in jobs
+        ],
         "shown": f"{page.start_index():,} to {page.end_index():,} of {page.paginator.count:,}",
         "next_url": f"?page={page.next_page_number()}" if page.has_next() else "",
         "first_url": "?" if page.has_previous() else "",
@@ -67,7 +73,8 @@ def new(request: HttpRequest) -> HttpResponse:
     """The form of a dry run, filled in by the address; sent, it begins."""
     request = cast(TenantRequest, request)
     if request.method != "POST":
-        return render(request, "spend/rerating_new.html", {"form": ReratingForm(initial=request.GET.dict())})
+        initial = _this_month() | request.GET.dict()
+        return render(request, "spend/rerating_new.html", {"form": ReratingForm(initial=initial)} | _offered())
     form = ReratingForm(request.POST)
     if form.is_valid():
         try:
@@ -76,7 +83,19 @@ def new(request: HttpRequest) -> HttpResponse:
             form.add_error(_FIELDS.get(error.field), error.message)
         else:
             return redirect("spend:rerating", job.pk)
-    return render(request, "spend/rerating_new.html", {"form": form}, status=422)
+    return render(request, "spend/rerating_new.html", {"form": form} | _offered(), status=422)
+
+
+def _this_month() -> dict[str, str]:
+    """What the form says of its own: the days of this month so far, in UTC."""
+    today = datetime.now(UTC).date()
+    return {"first": today.replace(day=1).isoformat(), "last": today.isoformat()}
+
+
+def _offered() -> dict[str, list[str]]:
+    """Names to choose from; others can be typed."""
+    tenants = Tenant.objects.order_by("name").values_list("name", flat=True)[:_OFFERED_MOST]
+    return {"tenants": list(tenants), "providers": provider_ids()}
 
 
 _FIELDS = {"begin": "first", "end": "last", "tenant": "tenant", "provider": "provider", "model": "model"}
@@ -150,7 +169,8 @@ def _context(job: Rerating, seen: str) -> dict[str, Any]:
     whole = found.whole
     done = job.status == Rerating.Status.DONE
     why_not = outdated(job) if job.dry and done else ""
-    return _shown(job, _names_of([job])) | {
+    applied = applied_by(job) if job.dry else None
+    return _shown(job, _names_of([job]), applied=applied is not None) | {
         "seen": seen,
         "open": job.status in OPEN,
         "broken_off": job.status in _BROKEN_OFF,
@@ -165,7 +185,7 @@ def _context(job: Rerating, seen: str) -> dict[str, Any]:
         ],
         "more_tenants": max(0, len(found.tenants) - TENANTS_SHOWN),
         "tenants_changed": sum(1 for _, _, sums in found.tenants if sums.changed),
-        "applied": applied_by(job) if job.dry else None,
+        "applied": applied,
         "why_not": why_not,
         "appliable": job.dry and done and not why_not and whole.changed > 0,
         "again": urlencode(_again(job)),
@@ -180,8 +200,10 @@ def _again(job: Rerating) -> dict[str, str]:
     return fields | ({"unpriced_only": "on"} if job.unpriced_only else {})
 
 
-def _shown(job: Rerating, names: dict[str, str]) -> dict[str, Any]:
+def _shown(job: Rerating, names: dict[str, str], *, applied: bool) -> dict[str, Any]:
     kind, word = STATUS[Rerating.Status(job.status)]
+    if job.dry and job.status == Rerating.Status.DONE and job.changed:
+        kind, word = ("ok", "Applied") if applied else ("accent", "Not applied")
     tenant = names.get(job.tenant_id, job.tenant_id) if job.tenant_id else "All tenants"
     return {
         "job": job,
@@ -191,7 +213,7 @@ def _shown(job: Rerating, names: dict[str, str]) -> dict[str, Any]:
         "word": word,
         "what": "Dry run" if job.dry else "Re-rating",
         "by": names.get(job.created_by, job.created_by),
-        "progress": f"{job.events:,} of about {counted(job.total, 'call')}" if job.total else "counting calls",
+        "progress": f"{job.events:,} of about {counted(job.total, 'call')}" if job.total else "Counting calls",
     }
 
 

@@ -1,4 +1,4 @@
-"""What the last 30 days would have come to: fragments for the form of an override, and for a change set of prices."""
+"""What the last 30 days would have come to: a fragment for the form of an override, and figures for a change set."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_POST
 
 from pricing.forms.overrides import OverrideForm
 from pricing.gates import override_for
@@ -80,20 +80,14 @@ def _meant(wanted: OverrideSettings) -> dict[str, Any]:
     return {"meant": len(found), "meant_names": found[:_NAMES_SHOWN], "meant_more": max(0, len(found) - _NAMES_SHOWN)}
 
 
-@needs(Permission.SPEND_VIEW)
-@require_safe
-def price_impact(request: HttpRequest, sync_id: int) -> HttpResponse:
-    """What the changes of a sync would have made of the last 30 days: for a platform admin those of every tenant, for
-    others the tenant's own.
+def price_impact(request: TenantRequest, sync: PriceSync) -> dict[str, Any]:
+    """What the changes of a sync would have made of the last 30 days, as `spend/_price_impact.html` shows it: for a
+    platform admin those of every tenant, for others the tenant's own. Without an "answer" it says why there is none.
     """
-    request = cast(TenantRequest, request)
-    sync = sync_for(sync_id)
     everybody = request.platform_admin
-    context: dict[str, Any] = {"days": DAYS, "everybody": everybody, "sync": sync}
+    context: dict[str, Any] = {"days": DAYS, "everybody": everybody}
     context |= answered(lambda: with_sync(sync, tenant_id=None if everybody else request.tenant.id))
-    if "answer" in context:
-        context |= _by_tenant(context["answer"]) if everybody else {}
-    return render(request, "spend/_price_impact.html", context)
+    return context | (_by_tenant(context["answer"]) if everybody and "answer" in context else {})
 
 
 def sync_for(sync_id: int) -> PriceSync:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from wire.cost import cost_of
 from wire.events import DenialEvent, Denied, Status, UsageEvent
 from wire.money import usd_string
+from wire.overrides import Overrides, charge_of
 from wire.prices import PriceBook
 
 
@@ -48,8 +49,11 @@ def usage(
     days: int,
     seed: int = 11,
     spikes: Mapping[str, tuple[int, float]] | None = None,
+    overrides: Overrides | None = None,
 ) -> list[UsageEvent]:
     """The usage events of some days, the last of which ends at `until`, oldest first. Use grows from week to week.
+
+    `overrides` are the tenant's; without them it is charged what calls cost.
 
     `spikes` says of a key how many days ago it was called how many times as often as usual.
     """
@@ -66,7 +70,7 @@ def usage(
                 hour = min(23.9, max(0.0, dice.choice((dice.gauss(10, 2), dice.gauss(15, 2.5)))))
                 at = begin + timedelta(hours=hour, milliseconds=dice.randrange(1000))
                 if at <= until:
-                    events.append(_call(caller, book, at, dice))
+                    events.append(_call(caller, book, overrides, at, dice))
     return sorted(events, key=lambda event: event.ts)
 
 
@@ -102,7 +106,9 @@ def denials(callers: Sequence[Caller], *, until: datetime, number: int, seed: in
     return sorted(found, key=lambda event: event.ts)
 
 
-def _call(caller: Caller, book: PriceBook, at: datetime, dice: random.Random) -> UsageEvent:
+def _call(
+    caller: Caller, book: PriceBook, overrides: Overrides | None, at: datetime, dice: random.Random
+) -> UsageEvent:
     failed = dice.random() < 0.012
     prompt = max(8, round(dice.lognormvariate(0, 0.5) * caller.prompt))
     answer = round(dice.lognormvariate(0, 0.6) * caller.answer)
@@ -110,8 +116,17 @@ def _call(caller: Caller, book: PriceBook, at: datetime, dice: random.Random) ->
     units = {} if failed else {"input": prompt - cached, "output": answer, "cache_read": cached}
     units = {name: number for name, number in units.items() if number}
     match = book.find(caller.provider, caller.model)
-    total = cost_of(units, match.prices.at(at.astimezone(UTC), {})).total if match else None
-    cost = usd_string(0) if not units else None if total is None else usd_string(total)
+    listed = match.prices.at(at.astimezone(UTC), {}) if match else None
+    total = 0 if not units else None if listed is None else cost_of(units, listed).total
+    charged = total
+    if overrides is not None:
+        rule = overrides.rule_for(
+            provider=caller.provider,
+            model=match.priced_as if match else caller.model,
+            project=caller.project,
+            at_ms=int(at.timestamp() * 1000),
+        )
+        charged = charge_of(units, listed, rule, cost=total)
     first_byte = dice.randrange(120, 600)
     took = first_byte + answer * dice.randrange(8, 20)
     return UsageEvent(
@@ -127,8 +142,9 @@ def _call(caller: Caller, book: PriceBook, at: datetime, dice: random.Random) ->
         model_priced=match.priced_as if match else "",
         units=units,
         price_version=book.version,
-        cost=cost,
-        charge=cost,
+        override_version=overrides.version if overrides is not None else 0,
+        cost=_text(total),
+        charge=_text(charged),
         status=Status.ERROR if failed else Status.OK,
         http_status=dice.choice((429, 500, 529)) if failed else 200,
         ttfb_ms=first_byte,
@@ -137,3 +153,7 @@ def _call(caller: Caller, book: PriceBook, at: datetime, dice: random.Random) ->
         request_id=f"req_{dice.getrandbits(64):016x}",
         upstream_request_id=f"up_{dice.getrandbits(64):016x}",
     )
+
+
+def _text(pico: int | None) -> str | None:
+    return None if pico is None else usd_string(pico)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import logging
 import os
 import platform
 import signal
@@ -12,10 +13,12 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import django
+import structlog
 from django.conf import settings
 
 from spendops.ring.processes import ENGINE, MANAGE, PYTHON, processes, refuse_taken_ports
@@ -97,6 +100,13 @@ def _run(found: list[Any], *, demo: bool) -> int:
     prepare_sql()
     with Ring(found, data=settings.SPENDOPS.data) as ring:
         prepare_clickhouse(ring)
+        if demo:
+            # models can be imported once Django is set up
+            from spendops.ring.demo_prices import begin_with_earlier_prices
+
+            # what the demo does here is told in one line, not in those of a log
+            structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+            begin_with_earlier_prices(today=datetime.now(UTC).date())
         synced = manage_json("sync_prices")
         manage("sync_rates", "--offline")  # the timetable asks for newer ones, where there is a network
         print(
@@ -106,7 +116,7 @@ def _run(found: list[Any], *, demo: bool) -> int:
         )
         start_everything(ring)
         if demo:
-            from spendops.ring.demo import make_demo  # models can be imported once Django is set up
+            from spendops.ring.demo import make_demo
 
             print(f"✓ {make_demo()}", flush=True)
         ports = "  ".join(f"gateway {name} :{port}" for name, port in settings.GATEWAY_PORTS.items())

@@ -120,6 +120,12 @@
   document.addEventListener("change", showDependents);
   showDependents();
 
+  // -- a row of sections that is wider than a phone shows the one that is open
+  for (const nav of all(".section-nav")) {
+    const here = one("[aria-current]", nav);
+    if (here) nav.scrollLeft += here.getBoundingClientRect().left - nav.getBoundingClientRect().left - (nav.clientWidth - here.clientWidth) / 2;
+  }
+
   // -- htmx: the CSRF token goes with every request that writes; a hidden page does not refresh itself, and a refresh says that nobody
   //    asked for it, so that it keeps no session alive
   document.addEventListener("htmx:config:request", (event) => {

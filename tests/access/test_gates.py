@@ -35,7 +35,7 @@ OPEN_TO_ANYBODY = {
     "tenants:join_finish",
     "tenants:join_accept",
 }
-SAMPLES = {"int": "1", "str": "x", "slug": "x", "path": "x", "uuid": "00000000-0000-7000-8000-000000000000"}
+SAMPLES = {"int": "1", "uuid": "00000000-0000-7000-8000-000000000000"}  # whatever else is a text
 
 
 def addresses(
@@ -43,7 +43,7 @@ def addresses(
 ) -> Iterator[tuple[str, str, URLPattern]]:
     """Every address that the resolver knows, as (name, path with sample arguments, pattern)."""
     for pattern in patterns:
-        path = before + re.sub(r"<(?:(\w+):)?\w+>", lambda found: SAMPLES[found[1] or "str"], str(pattern.pattern))
+        path = before + re.sub(r"<(?:(\w+):)?\w+>", lambda found: SAMPLES.get(found[1], "x"), str(pattern.pattern))
         if isinstance(pattern, URLResolver):
             inner = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
             yield from addresses(pattern.url_patterns, path, inner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.gateway.peers import wait_for
-from wire.documents import Selected, routing_document
+from wire.documents import TIERS, Selected, routing_document
 from wire.kv.base import Write
 
 MINI = {"provider": "openai", "model": "gpt-4o-mini"}
@@ -234,3 +234,33 @@ def test_a_stream_names_the_model_too(gateway):
     answer = key.chat(model="bulk", stream=True)
     assert answer.headers["x-spendops-model"] == "openai/gpt-4o-mini"
     assert gateway.one_event(key).model_asked == "bulk"
+
+
+def test_tiers_that_lead_to_a_model_are_listed_after_the_models(gateway, openai_client, anthropic_client):
+    key = selected(gateway, chosen("bulk"), chosen("standard", "embeddings"), chosen("frontier", "messages", **SONNET))
+    models = list(openai_client(key).models.list())
+    assert [(model.id, model.owned_by) for model in models[-2:]] == [("bulk", "spendops"), ("standard", "spendops")]
+    assert "gpt-4o-mini" in {model.id for model in models[:-2]}
+    assert not {"frontier", "auto"} & {model.id for model in models}
+    messages = [model.id for model in anthropic_client(key).models.list()]
+    assert messages[-1] == "frontier"
+    assert not {"bulk", "standard", "auto"} & set(messages)
+
+
+def test_tiers_that_would_be_refused_are_not_listed(gateway, openai_client):
+    def tiers_listed(key) -> list[str]:
+        return [model.id for model in openai_client(key).models.list() if model.id in TIERS]
+
+    everything = [chosen(each) for each in ("bulk", "standard")]
+    assert tiers_listed(selected(gateway, *everything)) == ["bulk", "standard"]
+    assert tiers_listed(selected(gateway, *everything, tier="bulk")) == ["bulk"]
+    key = selected(gateway, chosen("bulk"), chosen("standard", **SONNET), denied_models=("gpt-4o-mini",))
+    assert tiers_listed(key) == ["standard"]
+    assert tiers_listed(gateway.issue()) == []
+
+
+def test_selections_that_cannot_be_read_leave_the_models_listed(gateway, openai_client):
+    key = selected(gateway, chosen("bulk"))
+    gateway.write(Write(routing_document(key.tenant), gateway.rev(), b'{"schema":1,"selections":7}'))
+    wait_for(lambda: "bulk" not in {model.id for model in openai_client(key).models.list()}, "the end of the tier")
+    assert "gpt-4o-mini" in {model.id for model in openai_client(key).models.list()}

@@ -114,7 +114,7 @@ def test_a_change_set_is_read_and_approved(admin):
     assert (shown["id"], shown["status"], shown["digest"]) == (waiting.pk, "waiting", waiting.digest)
     (change,) = admin.get(f"/prices/changes?sync={waiting.pk}").json()["items"]
     assert (change["model"], change["basis_points"]) == ("small", 10_000)
-    assert change["reason"] == "input tokens rise by 100 %"
+    assert change["reason"] == "input tokens rise by 100%"
     stale = admin.post(f"/prices/syncs/{waiting.pk}/approve", {"digest": "0" * 64})
     assert (stale.status_code, stale.json()["code"]) == (409, "stale")
     done = admin.post(f"/prices/syncs/{waiting.pk}/approve", {"digest": waiting.digest})

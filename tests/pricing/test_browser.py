@@ -132,7 +132,7 @@ def test_a_person_prices_models_from_a_table_that_was_checked_first(admin_window
         "our-own,tiny,output,0.60,2026-11-01",
     )
     content = "\r\n".join(lines).encode()
-    page.get_by_label("or a file").set_input_files({"name": "prices.csv", "mimeType": "text/csv", "buffer": content})
+    page.get_by_label("Or a file").set_input_files({"name": "prices.csv", "mimeType": "text/csv", "buffer": content})
     page.get_by_role("button", name="Check the table").click()
     expect(page.get_by_role("heading", name="1 price can be published")).to_be_visible()
     assert not HandPrice.objects.exists()

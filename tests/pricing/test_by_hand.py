@@ -251,6 +251,28 @@ def test_a_table_with_wrong_lines_names_each_and_changes_nothing(tmp_path):
     assert state() == before
 
 
+def test_wrong_lines_of_every_kind_are_told_at_once(tmp_path):
+    """A price that cannot be read hides neither days that overlap nor a model that a source prices, nor the reverse."""
+    sync(acme())
+    give("m-3", starts=date(2026, 11, 10))
+    before = state()
+    lines = [f"acme,m-{number},input,1.5,million,2026-11-01,2026-11-10," for number in range(10_000)]
+    lines[3] = "acme,m-3,input,1.5,million,2026-11-01,2026-11-11,"
+    lines[4711] = "acme,m-4711,input,-1,million,2026-11-01,,"
+    lines[9999] = "acme,small,input,1.5,million,2026-11-01,,"
+    path = tmp_path / "prices.csv"
+    path.write_bytes(table(lines))
+    with pytest.raises(CommandError) as refused:
+        call_command("import_prices", str(path))
+    assert str(refused.value).splitlines() == [
+        "Line 5: m-3 has prices by hand from 2026-11-10 on: change or end those, or choose other days.",
+        "Line 4713: A price cannot be negative.",
+        "Line 10001: small has a price of given already. For one tenant's price use an override.",
+        "Nothing was changed.",
+    ]
+    assert state() == before
+
+
 def test_a_table_goes_in_whole(tmp_path):
     sync(acme())
     path = tmp_path / "prices.csv"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import pytest
+import time_machine
 
 from changes.models import AuditEvent, OutboxRow
+from pricing.actions.by_hand import add_hand_price, end_hand_price
 from pricing.actions.changes import approve_sync, reject_sync
 from pricing.actions.sync import sync_prices
 from pricing.models import ModelPrice, PriceBook, PriceChange, PriceSync
@@ -54,8 +56,8 @@ def test_a_move_within_the_band_publishes_and_one_beyond_it_waits():
     (change,) = changes_in(waits.waiting)
     assert (change.kind, change.status, change.model_id) == ("changed", "waiting", "small")
     assert change.basis_points == 1001
-    assert change.reason == "output tokens rise by 10.01 %"
-    assert waits.waiting.reason == "acme/small: output tokens rise by 10.01 %."
+    assert change.reason == "output tokens rise by 10.01%"
+    assert waits.waiting.reason == "acme/small: output tokens rise by 10.01%."
     assert price_of("small", "output") == 600_001
 
 
@@ -241,3 +243,36 @@ def test_prices_that_move_there_and_back_leave_the_past_as_it_was():
     prices = price_in("acme", "small", current_version()).decoded()
     assert [prices.at(moment)["input"] for moment in (yesterday, datetime.now(UTC))] == [150_000, 450_000]
     assert len(prices.periods) == 2
+
+
+def test_a_model_that_was_gone_and_comes_back_keeps_the_price_of_its_past():
+    """Whatever it costs from then on, calls of before are priced as they were."""
+    with time_machine.travel(datetime(2026, 11, 1, 9, tzinfo=UTC)) as clock:
+        sync(catalogue(provider("acme", listed("old", input=100), listed("stays", input=1))))
+        clock.move_to(datetime(2026, 11, 10, 9, tzinfo=UTC))
+        approve(sync(catalogue(provider("acme", listed("stays", input=1)))).waiting)
+        assert price_of("old") is None
+        clock.move_to(datetime(2026, 11, 20, 9, tzinfo=UTC))
+        again = catalogue(provider("acme", listed("old", input=250), listed("stays", input=1)))
+        assert sync_and_approve(again).version == 3
+        assert not sync(again).changed
+    prices = Book(pricing_blob(env="dev", rev=1)).find("acme", "old").prices
+    assert {day: prices.at(datetime(2026, 11, day, 12, tzinfo=UTC))["input"] for day in (5, 15, 19, 20, 25)} == {
+        5: 100,
+        15: 100,
+        19: 100,
+        20: 250,
+        25: 250,
+    }
+
+
+def test_what_a_person_withdrew_does_not_come_back_with_a_source():
+    with time_machine.travel(datetime(2026, 11, 1, 9, tzinfo=UTC)) as clock:
+        sync(acme())
+        row = add_hand_price(provider="acme", model="new", prices={"input": 9}, starts=date(2026, 10, 1), by=SYNC)
+        end_hand_price(price=row, ends=row.starts, by=SYNC)
+        clock.move_to(datetime(2026, 11, 20, 9, tzinfo=UTC))
+        of = acme().providers[0]
+        sync_and_approve(catalogue(provider("acme", *of.models, listed("new", input=5))))
+    prices = Book(pricing_blob(env="dev", rev=1)).find("acme", "new").prices
+    assert [prices.at(datetime(2026, 11, day, tzinfo=UTC)) for day in (10, 20)] == [{"input": 5}] * 2

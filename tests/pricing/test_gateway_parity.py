@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+import time_machine
 from django.db import transaction
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from gateway.meter import meter
 from pricing.explain import explain
 from pricing.render import pricing_blob
 from pricing.sources.base import Catalogue, ListedModel
-from tests.pricing.catalogues import catalogue, provider
+from tests.pricing.catalogues import catalogue, listed, provider
 from tests.pricing.conftest import sync_and_approve
 from tests.pricing.test_history import MODELS, MOMENTS
 from tests.pricing.test_parity import COUNTS, THEIRS, TIERS, moments
@@ -97,3 +98,20 @@ def test_the_real_book_is_explained_as_the_gateway_counted(synced, catalogue: Ca
         cost, priced_as, version = by_the_gateway(price_book, each.id, model.id, units, at.astimezone(UTC), tier)
         assert version == synced.book.version
         assert by_the_explanation(each.id, priced_as, version, units, at, tier) == cost
+
+
+def test_a_call_of_before_a_change_that_arrives_after_it_has_the_old_price(settings):
+    """Whoever prices it has the newest price book only; the explanation by that book says the same."""
+    settings.PRICE_BAND_PERCENT = 1_000
+    with time_machine.travel(datetime(2026, 11, 10, 9, tzinfo=UTC)) as clock:
+        for number, price in enumerate((100, 250, 70)):
+            clock.move_to(datetime(2026, 11, 10 + 5 * number, 9, tzinfo=UTC))
+            version = sync_and_approve(catalogue(provider("acme", listed("one", input=price, output=1)))).version
+    assert version == 3
+    book = PriceBook(pricing_blob(env="dev", rev=1))
+    expected = {1: 100, 14: 100, 15: 250, 19: 250, 20: 70, 28: 70}
+    for day, price in expected.items():
+        for at in (datetime(2026, 11, day, tzinfo=UTC), datetime(2026, 11, day, 23, 59, 59, 999_000, tzinfo=UTC)):
+            cost, priced_as, of_version = by_the_gateway(book, "acme", "one", {"input": 7}, at, "")
+            assert (cost, of_version) == (7 * price, 3)
+            assert by_the_explanation("acme", priced_as, 3, {"input": 7}, at, "") == cost

@@ -180,3 +180,9 @@ def test_a_move_that_will_come_later_or_at_night_only_counts():
     assert largest_move(plain(input=100), night, DAY) == Move("input", 100, 70)
     batch = ModelPrices((PricePeriod({"input": 100}),), (PriceVariant({"processing": "batch"}, {"input": 40}),))
     assert largest_move(plain(input=100), batch, DAY) == Move("input", 100, 40)
+
+
+def test_of_figures_that_move_alike_the_one_that_people_read_first_is_named():
+    before = plain(cache_read=10, output=400, input=100, web_searches=1_000)
+    after = plain(cache_read=20, output=800, input=200, web_searches=2_000)
+    assert largest_move(before, after, DAY) == Move("input", 100, 200)

@@ -79,8 +79,8 @@ def test_an_override_is_made_in_the_browser_with_a_passkey(admin_client, tenant)
     for words in (
         "Volume discount Scheduled",
         "model* of acme All projects",
-        "15 % off the list price",
-        "from 1 Dec 2026 00:00:00 IST no end",
+        "15% off the list price",
+        "from 1 Dec 2026 00:00 IST no end",
         "Asha",
     ):
         assert words in page
@@ -245,9 +245,9 @@ def test_why_one_decides_and_at_which_prices(admin_client, tenant):
     page = text(admin_client.get(f"{LIST}?provider=tall&model=long&at=2026-11-20T12:00"))
     answer = page[page.index("Which one decides?") :]
     assert "“for all” decides" in answer
-    assert "1 for a project It is for another project." in answer
-    assert "2 later It has not begun by then." in answer
-    assert "4 for all It fits, it holds at that time" in answer
+    assert "for a project It is for another project." in answer
+    assert "later It has not begun by then." in answer
+    assert "for all It fits, it holds at that time" in answer
     assert "1 other override is for other providers or models." in answer
     assert "never reached" not in answer
     assert "input tokens a million tokens $1.25 $2.50 above 200K $1.375 $2.75 above 200K" in answer
@@ -277,8 +277,8 @@ def test_the_history_says_who_changed_what(admin_client, tenant):
     page = text(admin_client.get(path))
     assert "System (test.sync) archived the override Volume discount" in page
     assert "Asha changed the override Volume discount" in page
-    assert "Percentage 15 % off the list price → 20 % off the list price" in page
-    assert "Ends No end → 1 Jan 2027 00:00:00 IST" in page
+    assert "Percentage 15% off the list price → 20% off the list price" in page
+    assert "Ends No end → 1 Jan 2027 00:00 IST" in page
     assert "Model * → small" in page
     assert page.index("Version 3, 1 rule") < page.index("Version 2, 1 rule") < page.index("Version 1, 1 rule")
 

@@ -136,6 +136,28 @@ def test_an_archived_override_ends_now_and_keeps_what_was_charged(tenant):
     assert create(tenant, starts_at=timezone.now()).pk != row.pk  # its name and days are free again
 
 
+def test_an_archived_override_goes_on_deciding_for_the_calls_it_decided(tenant):
+    """One of the same priority that fits as well, and was tried after it, does not take its calls."""
+    create(tenant, "Older", model="small", basis_points=-500)
+    newer = create(tenant, "Newer", model="s*")
+    assert rule_for(tenant) == newer.pk
+    archive_override(override=newer, by=SOMEBODY)
+    assert rule_for(tenant) == newer.pk
+
+
+def test_an_archived_override_stands_in_no_ones_way(tenant):
+    """Of the same project, provider, model and priority, what is in force decides, also for days that it took over."""
+    later = create(tenant, "Later", starts_at=JUNE + timedelta(days=1))
+    between = create(tenant, "Between", model="s*", basis_points=-500, priority=-1)
+    wrong = create(tenant, "Wrong", ends_at=JUNE + timedelta(days=1))
+    assert rule_for(tenant) == wrong.pk
+    archive_override(override=wrong, by=SOMEBODY)
+    assert rule_for(tenant) == wrong.pk
+    change_override(override=later, wanted=wanted("Later"), by=SOMEBODY)
+    assert rule_for(tenant) == later.pk
+    assert between.pk in [rule.id for rule in current_overrides(tenant.id).rules]
+
+
 def test_what_never_began_leaves_no_rule_and_an_end_stays_where_it_was(tenant):
     to_come = create(tenant, "To come", starts_at=timezone.now() + timedelta(days=3))
     archive_override(override=to_come, by=SOMEBODY)
@@ -353,6 +375,26 @@ def test_of_ten_thousand_lines_the_three_that_are_wrong_are_told_and_nothing_is_
     path.write_text("\n".join([header, *lines]), encoding="utf-8")
     assert "10,000 overrides of “Acme” added." in run(path, tenant)
     assert len(rules_in(book_of(tenant.id, 1))) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("name,kind\nA,free,x\nB,free\nC,nothing\nD,free,,\n", ["2", "4, kind", "5"]),
+        ('{"name": "A"\n{"name": "B", "kind": "free"}\n[2]\n{"name": "C", "kind": "no"}', ["1", "3", "4, kind"]),
+        ('[{"name": "A", "kind": "free"}, 2, {"name": "B", "kind": "free", "prices": 5}, 3]', ["2", "3, prices", "4"]),
+    ],
+)
+def test_a_line_that_is_out_of_shape_hides_no_other(tenant, tmp_path, text, lines):
+    path = tmp_path / "list"
+    path.write_text(text, encoding="utf-8")
+    before = stored(tenant)
+    with pytest.raises(CommandError) as refused:
+        run(path, tenant)
+    assert [line.partition(":")[0] for line in str(refused.value).splitlines()[1:]] == [
+        f"line {each}" for each in lines
+    ]
+    assert stored(tenant) == before
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,16 @@ def test_what_waits_is_told_where_prices_are(admin_client, waiting):
     assert "Prices stayed as they were." in text(admin_client.get(f"/pricing/syncs/{failed.pk}"))
 
 
+def test_a_model_whose_change_waits_says_so_until_it_is_decided(admin_client, waiting):
+    change = waiting.changes.filter(kind="changed", status="waiting").first()
+    address = f"/pricing/{change.provider_id}/{change.model_id}"
+    page = admin_client.get(address).content.decode()
+    assert f"waits for a platform admin: {change.reason}. Until then it keeps the prices below." in page
+    reject = f"/pricing/syncs/{waiting.pk}/reject"
+    assert admin_client.confirmed_post(reject, {"digest": waiting.digest, "reason": ""}).status_code == 302
+    assert "waits for a platform admin" not in admin_client.get(address).content.decode()
+
+
 def test_what_waits_is_approved_with_a_passkey_for_exactly_its_digest(admin_client, waiting):
     address, version = f"/pricing/syncs/{waiting.pk}/approve", current_version()
     admin_client.step_up()
@@ -287,6 +297,8 @@ def test_a_model_is_priced_changed_and_its_price_ended(admin_client):
     )
     row = HandPrice.objects.get()
     assert row.prices == {"input": 150_000, "output": 600_000, "images": 40_000_000_000}
+    said = text(admin_client.get(f"/pricing/{row.model}"))
+    assert "have no price until they are re-rated: see Unpriced." in said
     change = f"/pricing/by-hand/{row.pk}/change"
     page = admin_client.get(change).content.decode()
     assert 'value="0.15"' in page

@@ -123,6 +123,18 @@ def test_a_leap_is_refused_whole_until_somebody_accepts_it(rates):
     assert sync_rates([leap], by=SOMEBODY, accept_leaps=True).added == 2
 
 
+def test_a_leap_that_was_accepted_is_not_asked_about_again(rates):
+    """A source gives the last days anew each time: what is kept was decided, and what follows is compared with it."""
+    tuesday, wednesday = MONDAY + timedelta(days=1), MONDAY + timedelta(days=2)
+    rows = [(MONDAY, "INR", "99.123456"), (MONDAY, "USD", "1.2"), (tuesday, "INR", "9.9"), (tuesday, "USD", "1.21")]
+    sync_rates([Listed(*rows)], by=SOMEBODY, accept_leaps=True)
+    rows += [(wednesday, "INR", "9.8"), (wednesday, "USD", "1.22")]
+    assert sync_rates([Listed(*rows)], by=SOMEBODY).added == 2
+    rows += [(wednesday + timedelta(days=1), "INR", "99"), (wednesday + timedelta(days=1), "USD", "1.22")]
+    with pytest.raises(RatesError, match="INR moves by more than 50 % from 2026-10-07 to 2026-10-08"):
+        sync_rates([Listed(*rows)], by=SOMEBODY)
+
+
 @pytest.mark.parametrize("text", ["", "abc", "-1", "0", "NaN", "Infinity", "1.123456789", "1e12"])
 def test_what_is_no_rate_is_refused(text):
     with pytest.raises(RatesError, match="INR on 2026-10-02"):

@@ -131,3 +131,8 @@ def test_a_project_of_another_tenant_is_not_there(admin):
 
 def test_the_pages_of_prices_lead_here(admin):
     assert f'href="{PAGE}"' in admin.get("/pricing").content.decode()
+
+
+def test_prices_to_choose_by_are_written_as_in_the_catalogue(admin_client):
+    sync_and_approve(acme(2, input=500_000, output=8_000_000))
+    assert "$0.50 $8.00" in text(admin_client.get(CHOOSE, BULK))

@@ -53,7 +53,7 @@ def test_the_page_says_which_override_and_reckons_with_its_prices(admin_client, 
     text = text_of(admin_client.get(f"/requests/{event.event_id}"))
     assert "21 × 150,000 + 64 × 600,000 = 41,550,000 pico-USD" in text
     assert "21 × 135,000 + 64 × 540,000 = 37,395,000 pico-USD" in text
-    assert "The override “Volume discount” applies: 10 % off the list price (version 1)." in text
+    assert "The override “Volume discount” applies: 10% off the list price (version 1)." in text
     assert "$0.000037395 is charged in place of $0.00004155." in text
     assert "is the one that counts" not in text
 
@@ -107,7 +107,7 @@ def test_the_api_gives_both_with_every_digit(customer):
         "id": row.pk,
         "name": "Volume discount",
         "kind": "percent",
-        "effect": "10 % off the list price",
+        "effect": "10% off the list price",
     }
     assert [(line["unit"], line["count"], line["price_pico"]) for line in found["charge"]["lines"]] == [
         ("input", 21, "135000"),
@@ -125,6 +125,9 @@ def test_the_api_says_why_something_is_not_explained(customer):
     assert "no price was known" in found["why_no_charge"]
     free = explanation(customer.tenant, customer.call(units={}, cost="0", charge="0"))
     assert "nothing to price" in free["why_no_charge"]
+    unread = explanation(customer.tenant, customer.call(charge=None))
+    assert (unread["cost"]["agrees"], unread["charge"]) == (True, None)
+    assert "could not read this tenant's overrides" in unread["why_no_charge"]
     override(customer)
     other = explanation(customer.tenant, customer.call(charge="0.5", override_version=1))
     assert (other["charge"]["agrees"], other["charge"]["total_usd"]) == (False, TENTH_OFF)

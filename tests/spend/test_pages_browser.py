@@ -79,6 +79,8 @@ def addresses(events: list[UsageEvent]) -> dict[str, str]:
         "reratings": "/reratings",
         "rerating-new": "/reratings/new",
         "requests-nothing": "/requests?search=nope",
+        "model-used": "/pricing/openai/gpt-4o",
+        "compare-own-use": "/pricing/compare?model=openai/gpt-4o&model=openai/gpt-4o-mini",
     }
 
 
@@ -104,6 +106,7 @@ def test_every_page_without_a_complaint(admin_window: Window, site, usage_of_wee
         assert answer is not None
         assert answer.status == 200, address
         settled(page)
+        expect(page.get_by_text("Looking at")).to_have_count(0)
         keep_picture(page, f"{name}-{theme}-{size['width']}")
         broken = [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in Axe().run(page).response["violations"]]
         complaints = broken + admin_window.complaints

@@ -214,3 +214,32 @@ def test_a_job_that_was_stopped_in_the_middle_says_so(admin_client, customer):
     stop_rerating(job=Rerating.objects.get(), by=BY)
     assert "Stopped" in text_of(admin_client.get("/reratings"))
     assert "Unpriced calls" in text_of(admin_client.get("/reratings"))
+
+
+def test_the_list_says_what_a_dry_run_found_and_whether_it_was_applied(admin_client, customer):
+    customer.call(**PRIVATE)
+    price_it()
+    today = timezone.now().date()
+    address = reverse("spend:rerating_new")
+    admin_client.post(address, {"first": today - timedelta(days=40), "last": today, "model": "private-7b"})
+    dry = done()
+    listed = text_of(admin_client.get(reverse("spend:reratings")))
+    assert "Dry run Not applied 1 1 +$0.000000002" in listed
+    one = reverse("spend:rerating", args=[dry.pk])
+    apply = reverse("spend:rerating_apply", args=[dry.pk])
+    admin_client.confirmed_post(apply, {"difference": "2000"})
+    done()
+    listed = text_of(admin_client.get(reverse("spend:reratings")))
+    assert "Re-rating Done 1 1 +$0.000000002" in listed
+    assert "Dry run Applied 1 1 +$0.000000002" in listed
+    assert "What would change Applied" in text_of(admin_client.get(one))
+
+
+def test_a_new_dry_run_is_about_this_month_unless_the_address_says_otherwise(admin_client, customer):
+    address = reverse("spend:rerating_new")
+    page = admin_client.get(address).content.decode()
+    today = timezone.now().date()
+    assert f'name="first" value="{today.replace(day=1)}"' in page
+    assert f'name="last" value="{today}"' in page
+    assert '<option value="acme">' in page
+    assert 'name="first" value="2026-01-02"' in admin_client.get(f"{address}?first=2026-01-02").content.decode()

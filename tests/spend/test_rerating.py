@@ -19,9 +19,10 @@ import spend.rerating.run as run
 from budgets.evaluator import evaluate
 from changes.actor import Actor
 from changes.models import AuditEvent
-from pricing.actions.by_hand import add_hand_price
+from pricing.actions.by_hand import add_hand_price, change_hand_price
 from pricing.actions.overrides import create_override
 from pricing.explain import explain
+from pricing.models import HandPrice
 from pricing.override_rules import OverrideSettings
 from spend.clickhouse.client import ask
 from spend.clickhouse.errors import RefusedError, UnavailableError
@@ -514,6 +515,41 @@ def test_two_workers_at_once_end_with_the_same_sums(company, monkeypatch, seed):
     check_everything(job, events)
 
 
+def test_a_dry_run_says_of_each_tenant_what_applying_it_does(company, monkeypatch):
+    monkeypatch.setattr(run, "BLOCK", 11)
+    count(past(random.Random("dry"), 60))
+    dry = tried()
+    job = apply_dry_run(dry_run=dry, by=BY)
+    work_off(job.pk)
+    while recount():
+        pass
+    job.refresh_from_db()
+    assert found_by(job) == found_by(dry)
+    assert len(found_by(dry).tenants) == len(ZONES)
+    assert (job.events, job.changed) == (dry.events, dry.changed)
+    for name, _, sums in found_by(dry).tenants:
+        after = totals(name, DAY - timedelta(days=60), DAY + timedelta(days=1))
+        assert (after.charge * 10**12, after.unpriced_requests) == (sums.charge_after, sums.unpriced_after)
+    again = tried()
+    assert again.changed == 0, "what was priced anew stays as it is"
+    assert found_by(again).whole.difference == 0
+
+
+def test_what_is_applied_is_what_was_confirmed_whatever_changes_meanwhile(book):
+    """Overrides and prices that change while a job waits its turn are for another re-rating."""
+    override(basis_points=-1500)
+    event = small(1)
+    count([event])
+    dry = tried()
+    job = apply_dry_run(dry_run=dry, by=BY)
+    override(basis_points=-9000, priority=5)
+    sync_and_approve(acme(input=151_000))
+    work_off(job.pk)
+    assert found_by(job) == found_by(dry)
+    assert standing()[event.event_id][2:] == (1, SMALL, SMALL * 85 // 100)
+    assert request_by_id(TENANT, event.event_id).override_version == 1
+
+
 def test_an_hour_with_more_events_than_a_block_is_read_in_order(company, monkeypatch):
     events = [small(number, NOON, key=f"k_{number % 3}", tenant=TENANT) for number in range(50)]
     job = applied(events, monkeypatch)
@@ -617,6 +653,52 @@ def test_only_a_finished_dry_run_that_still_holds_is_applied_and_once(book):
     assert Rerating.objects.filter(dry=False).count() == 1
 
 
+def test_a_job_that_another_has_overtaken_is_not_resumed(book):
+    """It holds on to older prices: it would take the newer ones back, and its sums would not be true."""
+    price, other = hand_price(), tenant("t_other0001")
+    event, elsewhere = private(1), private(2, tenant=other.id)
+    count([event, elsewhere])
+    jobs = {}
+    for of in (TENANT, other.id):
+        jobs[of] = apply_dry_run(dry_run=tried(tenant_id=of), by=BY)
+        stop_rerating(job=jobs[of], by=BY)
+    change_hand_price(price=price, prices={"input": 5, "output": 7}, starts=price.starts, by=BY)
+    newer = rerated(tenant_id=TENANT)
+    before = standing()
+    assert before[event.event_id][3] == 1000 * 5 + 200 * 7
+    with pytest.raises(StatusError, match=f"The re-rating {newer.pk} was begun after this one"):
+        resume_rerating(job=jobs[TENANT], by=BY)
+    assert Rerating.objects.get(pk=jobs[TENANT].pk).status == Rerating.Status.STOPPED
+    assert standing() == before
+    resume_rerating(job=jobs[other.id], by=BY)  # of other calls
+    work_off(jobs[other.id].pk)
+    assert standing()[elsewhere.event_id][3] == 1000 * 11_111 + 200 * 22_223
+
+
+def test_a_job_that_was_stopped_ends_its_block_before_another_begins(book, monkeypatch):
+    """Whoever works on it may be about to write: the same calls by two price books would have the same rev."""
+    price = hand_price()
+    event = private(1)
+    count([event])
+    job = apply_dry_run(dry_run=tried(), by=BY)
+    refused = []
+
+    def overtake(step: str) -> None:
+        if step != "before insert_usage" or refused:
+            return
+        stop_rerating(job=job, by=BY)
+        change_hand_price(price=price, prices={"input": 5, "output": 7}, starts=price.starts, by=BY)
+        with pytest.raises(StatusError, match=f"The re-rating {job.pk} was stopped and is still at its last") as error:
+            apply_dry_run(dry_run=tried(), by=BY)
+        refused.append(error)
+
+    with disturbed(monkeypatch, overtake):
+        work_off(job.pk)
+    assert refused
+    rerated()
+    assert standing()[event.event_id][2:4] == (3, 1000 * 5 + 200 * 7)
+
+
 @pytest.mark.parametrize(
     ("scope", "field", "message"),
     [
@@ -661,8 +743,8 @@ def test_the_trail_tells_what_was_done(book):
 # -- what the tests set up
 
 
-def hand_price() -> None:
-    add_hand_price(
+def hand_price() -> HandPrice:
+    return add_hand_price(
         provider="acme",
         model="private-7b",
         prices={"input": 11_111, "output": 22_223},

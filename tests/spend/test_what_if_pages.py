@@ -16,6 +16,7 @@ from pricing.actions.sync import sync_prices
 from pricing.models import PriceSync
 from pricing.override_rules import OverrideSettings
 from spend.clickhouse import client
+from spend.what_if import with_sync
 from tenants.actions.tenants import create_tenant
 from tenants.models import Tenant
 from tenants.permissions import Role
@@ -134,8 +135,9 @@ def test_while_spend_is_away_the_form_says_so(admin_client, customer, settings):
     client.forget_connections()
     sync = waiting(input=300_000)
     assert "Spend cannot be read at the moment" in text(admin_client.post(PREVIEW, FORM))
-    assert "Spend cannot be read" in text(admin_client.get(reverse("spend:price_impact", args=[sync.pk])))
-    assert "cannot be said" in text(admin_client.get(reverse("budgets:price_impact", args=[sync.pk])))
+    page = text(admin_client.get(reverse("budgets:price_impact", args=[sync.pk])))
+    assert "Spend cannot be read" in page
+    assert "cannot be said" in page
 
 
 def test_too_much_usage_is_said(admin_client, customer, monkeypatch):
@@ -161,7 +163,7 @@ def test_a_sync_tells_a_platform_admin_about_every_tenant(admin_client, customer
         call(customer)
     call(second, charge="0.075000000000")
     sync = waiting(input=300_000)
-    answer = admin_client.get(reverse("spend:price_impact", args=[sync.pk]))
+    answer = admin_client.get(reverse("budgets:price_impact", args=[sync.pk]))
     page = text(answer)
     assert "Calls concerned 4 of 4" in page
     assert "Their cost $1.20 it was $0.60" in page
@@ -169,9 +171,9 @@ def test_a_sync_tells_a_platform_admin_about_every_tenant(admin_client, customer
     assert "Default 3 $0.45 $0.90 $0.45 $0.90 + $0.45" in page
     assert f"Second {HOSTILE} 1 $0.15 $0.30 $0.075 $0.30 + $0.225" in page
     assert HOSTILE not in answer.content.decode()
-    assert 'hx-get="/spend/price-impact/' in admin_client.get(f"/pricing/syncs/{sync.pk}").content.decode()
-    assert admin_client.get(reverse("spend:price_impact", args=[999_999])).status_code == 404
-    assert admin_client.get("/spend/price-impact/99999999999999999999").status_code == 404
+    assert 'hx-get="/budgets/price-impact/' in admin_client.get(f"/pricing/syncs/{sync.pk}").content.decode()
+    assert admin_client.get(reverse("budgets:price_impact", args=[999_999])).status_code == 404
+    assert admin_client.get("/budgets/price-impact/99999999999999999999").status_code == 404
 
 
 def test_others_are_told_about_their_own_tenant_only(clickhouse, db):
@@ -183,18 +185,32 @@ def test_others_are_told_about_their_own_tenant_only(clickhouse, db):
             call(each)
     sync = PriceSync.objects.get(pk=company.ids["sync_id"])
     for role in (Role.TENANT_ADMIN, Role.FINANCE_VIEWER):
-        page = text(company.person(role).get(reverse("spend:price_impact", args=[sync.pk])))
+        page = text(company.person(role).get(reverse("budgets:price_impact", args=[sync.pk])))
         assert "of Ours, had these prices held" in page
         assert "Calls concerned 1 of 1" in page
         assert "Strangers" not in page
-        assert "Strangers" not in text(company.person(role).get(reverse("budgets:price_impact", args=[sync.pk])))
-    assert "1 of 1" not in text(company.person(Role.PLATFORM_ADMIN).get(reverse("spend:price_impact", args=[sync.pk])))
+    assert "1 of 1" not in text(
+        company.person(Role.PLATFORM_ADMIN).get(reverse("budgets:price_impact", args=[sync.pk]))
+    )
+
+
+def test_a_page_asks_once_what_its_prices_would_have_made(admin_client, customer, monkeypatch):
+    call(customer)
+    sync = waiting(input=300_000)
+    asked = []
+    monkeypatch.setattr("spend.views.what_if.with_sync", lambda *of, **more: asked.append(of) or with_sync(*of, **more))
+    fragments = re.findall(
+        r'hx-get="([^"]+impact[^"]*)"', admin_client.get(f"/pricing/syncs/{sync.pk}").content.decode()
+    )
+    for each in fragments:
+        assert "Budgets it would break" in text(admin_client.get(each))
+    assert len(asked) == 1
 
 
 def test_nothing_concerned_is_said(admin_client, customer):
     call(customer, "model-1")
     sync = waiting(input=300_000)
-    page = text(admin_client.get(reverse("spend:price_impact", args=[sync.pk])))
+    page = text(admin_client.get(reverse("budgets:price_impact", args=[sync.pk])))
     assert "None of the 1 call of these days would have cost otherwise" in page
 
 
@@ -236,5 +252,5 @@ def test_a_model_that_is_gone_has_no_price_in_the_answer(admin_client, clickhous
     sync = sync_prices(
         Given(catalogue(provider("acme", *models), provider("new", listed("x", input=1)))), by=SYNC
     ).waiting
-    page = text(admin_client.get(reverse("spend:price_impact", args=[sync.pk])))
+    page = text(admin_client.get(reverse("budgets:price_impact", args=[sync.pk])))
     assert "1 call would have no price, and count as nothing here" in page

@@ -70,6 +70,8 @@ PAGES: dict[tuple[str, str], Expected] = {
     ("POST", "spend:rerating_stop"): Expected(by(P), 302, 403),
     ("POST", "spend:rerating_resume"): Expected(by(P), 302, 403),
     ("GET", "spend:key_use"): Expected(SPEND, 200, 404),
+    ("GET", "spend:model_users"): Expected(SPEND, 200),
+    ("GET", "spend:own_mix"): Expected(SPEND, 200),
     ("GET", "pricing:catalogue"): Expected(by(P, T, F, D), 200),
     ("GET", "pricing:report"): Expected(by(P, T, F, D), 200),
     ("GET", "pricing:compare"): Expected(by(P, T, F, D), 200),
@@ -105,7 +107,6 @@ PAGES: dict[tuple[str, str], Expected] = {
     ("POST", "pricing:override_edit"): Expected(by(P), 422, 403),
     ("POST", "pricing:override_archive"): Expected(by(P), 302, 403),
     ("POST", "spend:override_preview"): Expected(by(P), 200, 403),
-    ("GET", "spend:price_impact"): Expected(by(P, T, F), 200),
     ("GET", "budgets:price_impact"): Expected(BUDGETS, 200),
     ("GET", "pricing:selections"): Expected(by(P, T, F, D), 200),
     ("GET", "pricing:selection_choose"): Expected(by(T), 404),
@@ -322,6 +323,13 @@ OPERATIONS: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/anomalies"): BUDGETS,
     ("GET", "/anomalies/{anomaly_id}"): BUDGETS,
     ("POST", "/anomalies/{anomaly_id}/settle"): BUDGETS,
+    ("GET", "/reratings"): by(P),
+    ("POST", "/reratings"): by(P),
+    ("GET", "/reratings/{rerating_id}"): by(P),
+    ("GET", "/reratings/{rerating_id}/tenants"): by(P),
+    ("POST", "/reratings/{rerating_id}/apply"): by(P),
+    ("POST", "/reratings/{rerating_id}/stop"): by(P),
+    ("POST", "/reratings/{rerating_id}/resume"): by(P),
 }
 
 # The same below /api/state, where no shared token is set.

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.db.models import QuerySet
 
 from access.models import Bucket, Ceremony, Confirmation, Session
 from publishing.models import KvEntry
 from publishing.republish import start_republish
+from spend.models import Rerating
 from spendops.api import api
 from tenants.actions.keys import disable_key
 from tenants.forms.leaks import sealed
@@ -176,6 +178,10 @@ OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = 
     ("POST", "/prices/syncs/{sync_id}/approve"): lambda ids: {"digest": ids["sync_digest"]},
     ("POST", "/prices/syncs/{sync_id}/reject"): lambda ids: {"digest": ids["sync_digest"]},
     ("POST", "/prices/facts"): lambda ids: {"provider": "acme", "model": "small", "facts": {"tier": "bulk"}},
+    ("POST", "/reratings"): lambda ids: {"begin": "2026-11-01T00:00:00Z", "end": "2026-11-02T00:00:00Z"},
+    ("POST", "/reratings/{rerating_id}/apply"): lambda ids: {"difference_pico": "0"},
+    ("POST", "/reratings/{rerating_id}/stop"): lambda ids: {},
+    ("POST", "/reratings/{rerating_id}/resume"): lambda ids: {},
 }
 
 # What must have been done before, so that there is something to change.
@@ -189,6 +195,8 @@ BEFORE: dict[str, Callable[[Company], Any]] = {
     "retry_parked": lambda company: KvEntry.objects.filter(pk=company.ids["entry_id"]).update(parked=True),
     "confirm_entry": lambda company: KvEntry.objects.filter(pk=company.ids["entry_id"]).update(parked=True, held=HELD),
     "/statements/{month}/seal": lambda company: Customer(company.tenant).call(last_month(company.tenant)),
+    "/reratings/ /apply": lambda company: rerating_of(company).update(status=Rerating.Status.DONE),
+    "/reratings/ /resume": lambda company: rerating_of(company).update(status=Rerating.Status.STOPPED),
     "republish_stop": lambda company: start_republish(env=company.ids["env"], by=SOMEBODY),
 }
 OF_PLATFORM = {
@@ -207,6 +215,10 @@ def key_of(company: Company) -> ApiKey:
         return ApiKey.objects.get(pk=company.ids["key_id"])
 
 
+def rerating_of(company: Company) -> QuerySet[Rerating]:
+    return Rerating.objects.filter(pk=company.ids["rerating_id"])
+
+
 def prepare(company: Company, what: str) -> None:
     """`what` is a page's name or an operation's address."""
     for name, work in BEFORE.items():
@@ -218,7 +230,14 @@ def of_platform(what: str) -> bool:
     """Whether a page or an operation is for platform admins only."""
     of_prices = ("describe", "hand", "new_price", "override", "sync")
     return what in OF_PLATFORM or what.startswith(
-        ("tenants:tenant", *(f"pricing:{each}" for each in of_prices), "/tenants", "/prices", "/overrides")
+        (
+            "tenants:tenant",
+            *(f"pricing:{each}" for each in of_prices),
+            "/tenants",
+            "/prices",
+            "/overrides",
+            "/reratings",
+        )
     )
 
 

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from changes.actor import Actor
 from pricing.actions.by_hand import add_hand_prices
 from pricing.queries import current_version
-from pricing.typed import entries_from_rows, rows_of_file
+from pricing.typed import read_table, rows_of_file
 from tenants.errors import ManyRefusedError, RefusedError
 
 SHOWN = 50
@@ -28,8 +28,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
         try:
-            entries = entries_from_rows(rows_of_file(path.read_bytes()))
-            rows = add_hand_prices(entries=entries, by=Actor.system("manage.import_prices"))
+            table = read_table(rows_of_file(path.read_bytes()))
+            rows = add_hand_prices(**table._asdict(), by=Actor.system("manage.import_prices"))
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
         except ManyRefusedError as error:
