@@ -8,10 +8,13 @@ from typing import NamedTuple
 from django.db.models import Q, QuerySet
 
 from spend.forms import Choices
+from spend.importing.adapters import SOURCES
+from spend.importing.facts import KEY
 from tenants.models import ApiKey, Project
 
 MODEL_UNKNOWN = "Model not named"
 OFFERED_MOST = 100
+IMPORTED = {f"{KEY}{source}": f"Imported from {name}" for source, name in SOURCES.items()}
 _AT_ONCE = 500  # keys in one question
 
 
@@ -32,7 +35,7 @@ class Names(NamedTuple):
     def with_keys(self, tenant_id: str, shown: Iterable[str], *, seen: Collection[str] | None) -> Names:
         """The same with the names of the keys that are shown."""
         ids, keys = sorted(set(shown)), _keys(tenant_id, seen)
-        found: dict[str, str] = {}
+        found = {each: IMPORTED[each] for each in ids if each in IMPORTED and seen is None}
         for begin in range(0, len(ids), _AT_ONCE):
             found |= dict(keys.filter(id__in=ids[begin : begin + _AT_ONCE]).values_list("id", "name"))
         return self._replace(keys=found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date, timedelta
+from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -25,13 +26,14 @@ logger = structlog.get_logger(__name__)
 MARKS_AT_ONCE = 20_000
 SILENT_MOST = 2  # one day may take too long; after two in a row without an answer ClickHouse is away
 TENANTS_AT_ONCE = 500
+DAYS_AT_ONCE = 8  # of a month, when all of it is counted
 _IDS_AT_ONCE = 5_000
 
 _GROUP = "tenant_id, project_id, key_id, provider, model, tier, env, status"
 
-# One day, which lies in one partition: the statement takes effect as a whole. All rows of a tenant's day carry the same
-# ver, the sum of its events' revs: it grows with every event and every re-rating and needs no clock. On top comes the
-# zone's generation, for in another zone a day may hold fewer events. Groups that stood in the day and are gone (a
+# Days of one month lie in one partition: the statement takes effect as a whole. All rows of a tenant's day carry the
+# same ver, the sum of its events' revs: it grows with every event and every re-rating and needs no clock. On top comes
+# the zone's generation, for in another zone a day may hold fewer events. Groups that stood in the day and are gone (a
 # re-rating changed the model) get a row of zeros.
 _RECOUNT = f"""
 INSERT INTO usage_daily (
@@ -39,13 +41,14 @@ INSERT INTO usage_daily (
     cached_tokens, unpriced_requests, unpriced_tokens, cost, charge, duration_ms, ver
 )
 SELECT
-    {_GROUP}, toDate(%(day)s), sum(made), sum(tokens_in), sum(tokens_out), sum(tokens_cached), sum(made_unpriced),
+    {_GROUP}, day, sum(made), sum(tokens_in), sum(tokens_out), sum(tokens_cached), sum(made_unpriced),
     sum(tokens_unpriced), sum(costs), sum(charges), sum(durations), max(day_ver) + toUInt64(%(generation)s)
 FROM (
-    SELECT *, sum(revs) OVER (PARTITION BY tenant_id) AS day_ver FROM (
+    SELECT *, sum(revs) OVER (PARTITION BY tenant_id, day) AS day_ver FROM (
         SELECT
             tenant_id, project_id, key_id, provider,
             if(model_priced = '', model_asked, model_priced) AS model, tier, env, status,
+            toDate(%(days)s[indexOf(%(begins)s, roundDown(toUnixTimestamp64Milli(ts), %(begins)s))]) AS day,
             {OF_EVENTS["requests"]} AS made, {OF_EVENTS["input_tokens"]} AS tokens_in,
             {OF_EVENTS["output_tokens"]} AS tokens_out, {OF_EVENTS["cached_tokens"]} AS tokens_cached,
             {OF_EVENTS["unpriced_requests"]} AS made_unpriced, {OF_EVENTS["unpriced_tokens"]} AS tokens_unpriced,
@@ -54,14 +57,14 @@ FROM (
         FROM usage_events FINAL
         WHERE tenant_id IN %(tenants)s
             AND ts >= fromUnixTimestamp64Milli(%(begin)s) AND ts < fromUnixTimestamp64Milli(%(end)s)
-        GROUP BY {_GROUP}
+        GROUP BY {_GROUP}, day
         UNION ALL
-        SELECT DISTINCT {_GROUP}, 0, 0, 0, 0, 0, 0, toDecimal128(0, 12), toDecimal128(0, 12), 0, 0
+        SELECT DISTINCT {_GROUP}, day, 0, 0, 0, 0, 0, 0, toDecimal128(0, 12), toDecimal128(0, 12), 0, 0
         FROM usage_daily
-        WHERE tenant_id IN %(tenants)s AND day = %(day)s
+        WHERE tenant_id IN %(tenants)s AND day IN %(days)s
     )
 )
-GROUP BY {_GROUP}
+GROUP BY {_GROUP}, day
 SETTINGS do_not_merge_across_partitions_select_final = 1
 """  # noqa: S608 - constants
 
@@ -71,11 +74,11 @@ _GENERATION_BITS = 44  # below them, a day's revs sum up
 AROUND = range(-2, 3)
 
 
-class _Day(NamedTuple):
-    """A day that begins and ends at the same moments for several tenants, which are counted together."""
+class _Days(NamedTuple):
+    """Days of a month that begin and end at the same moments for several tenants, which are counted together."""
 
-    day: date
-    begin: int  # Unix ms
+    days: tuple[date, ...]
+    begins: tuple[int, ...]  # Unix ms
     end: int
     generation: int
 
@@ -111,13 +114,12 @@ def _days_of(days: Calendar, times: Sequence[int]) -> set[date]:
 
 def count_again(tenant_ids: Iterable[str], days: Iterable[date]) -> None:
     """Count these days of these tenants now, whatever stands of them. Raises ClickHouseError for those it could not."""
-    zones = CountedZone.objects.in_bulk(tenant_ids)
-    wanted = list(days)
-    found: dict[_Day, list[str]] = defaultdict(list)
+    zones = CountedZone.objects.in_bulk(list(tenant_ids))
+    parts = [[*each] for _, each in groupby(days, lambda day: (day.year, day.month, day.day // DAYS_AT_ONCE))]
+    found: dict[_Days, list[str]] = defaultdict(list)
     for tenant in sorted(zones):
-        counted = calendar(zones[tenant].zone)
-        for day in wanted:
-            found[_Day(day, *counted.bounds(day), zones[tenant].generation)].append(tenant)
+        for part in parts:
+            found[_bounds(part, zones[tenant])].append(tenant)
     _, error = _count(_countable(found))
     if error is not None:
         raise error
@@ -153,40 +155,53 @@ def recount() -> int:
     return len(marks)
 
 
-def _count(groups: Mapping[_Day, list[str]]) -> tuple[set[tuple[str, date]], ClickHouseError | None]:
+def _bounds(days: Sequence[date], row: CountedZone) -> _Days:
+    counted = calendar(row.zone)
+    begins = tuple(counted.bounds(day)[0] for day in days)
+    return _Days(tuple(days), begins, counted.bounds(days[-1])[1], row.generation)
+
+
+def _count(groups: Mapping[_Days, list[str]]) -> tuple[set[tuple[str, date]], ClickHouseError | None]:
     """Count groups of tenants' days one by one. Which could not be counted, and the first reason."""
     failed: set[tuple[str, date]] = set()
     first_error: ClickHouseError | None = None
     silent = 0
     parts = [
-        (day, tenants[first : first + TENANTS_AT_ONCE])
-        for day, tenants in groups.items()
+        (days, tenants[first : first + TENANTS_AT_ONCE])
+        for days, tenants in groups.items()
         for first in range(0, len(tenants), TENANTS_AT_ONCE)
     ][::-1]
     while parts:
-        day, tenants = parts.pop()
+        days, tenants = parts.pop()
         try:
             if silent < SILENT_MOST:
-                _count_day(day, tenants)
+                _count_days(days, tenants)
                 silent = 0
                 continue
         except RefusedError as error:
             first_error, silent = first_error or error, 0
             if len(tenants) > 1:  # one tenant's may be too much, or all of them together
                 half = len(tenants) // 2
-                parts += [(day, tenants[half:]), (day, tenants[:half])]
+                parts += [(days, tenants[half:]), (days, tenants[:half])]
                 continue
         except ClickHouseError as error:
             first_error, silent = first_error or error, silent + 1
-        failed |= {(tenant, day.day) for tenant in tenants}
+        failed |= {(tenant, day) for tenant in tenants for day in days.days}
     if first_error:
         some = sorted(failed)[:3]
         logger.error("days not counted", tenant_days=len(failed), some=[f"{who} {day}" for who, day in some])
     return failed, first_error
 
 
-def _count_day(day: _Day, tenants: Sequence[str]) -> None:
-    parameters = day._asdict() | {"generation": day.generation << _GENERATION_BITS, "tenants": tuple(tenants)}
+def _count_days(days: _Days, tenants: Sequence[str]) -> None:
+    parameters = {
+        "days": [day.isoformat() for day in days.days],
+        "begins": list(days.begins),
+        "begin": days.begins[0],
+        "end": days.end,
+        "generation": days.generation << _GENERATION_BITS,
+        "tenants": tuple(tenants),
+    }
     command(_RECOUNT, parameters, purpose="recount")
 
 
@@ -206,20 +221,25 @@ def _done(marks: Iterable[DirtyDay], zones: Mapping[str, CountedZone], failed: S
     return done
 
 
-def _by_day(marks: Iterable[DirtyDay], zones: Mapping[str, CountedZone]) -> dict[_Day, list[str]]:
-    found: dict[_Day, list[str]] = defaultdict(list)
+def _by_day(marks: Iterable[DirtyDay], zones: Mapping[str, CountedZone]) -> dict[_Days, list[str]]:
+    found: dict[_Days, list[str]] = defaultdict(list)
     for tenant, day in sorted(set(_days(marks, zones))):
-        found[_Day(day, *calendar(zones[tenant].zone).bounds(day), zones[tenant].generation)].append(tenant)
+        found[_bounds([day], zones[tenant])].append(tenant)
     return found
 
 
-def _countable(days: Mapping[_Day, list[str]]) -> dict[_Day, list[str]]:
+def _countable(groups: Mapping[_Days, list[str]]) -> dict[_Days, list[str]]:
     """Without the days of which events may be gone: what stands of them was counted from all their events."""
     kept_from = usage_kept_from()
-    gone = sorted(each.day for each in days if each.begin < kept_from)
+    gone = [day for each in groups for day, begin in zip(each.days, each.begins, strict=True) if begin < kept_from]
     if gone:
-        logger.warning("days older than events are kept stay as they were counted", days=len(gone), last=str(gone[-1]))
-    return {day: tenants for day, tenants in days.items() if day.begin >= kept_from}
+        logger.warning("days older than events are kept stay as they were", days=len(gone), last=str(max(gone)))
+    kept: dict[_Days, list[str]] = {}
+    for each, tenants in groups.items():
+        left = sum(begin < kept_from for begin in each.begins)
+        if left < len(each.days):
+            kept[each._replace(days=each.days[left:], begins=each.begins[left:])] = tenants
+    return kept
 
 
 def _days(marks: Iterable[DirtyDay], zones: Mapping[str, CountedZone]) -> Iterator[tuple[str, date]]:

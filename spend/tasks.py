@@ -14,6 +14,7 @@ from spend.exports.actions import expire_exports as delete_expired
 from spend.exports.run import forget_files
 from spend.exports.starting import start_when_needed
 from spend.forecasts.run import make_forecasts
+from spend.importing.tasks import go_on_with_imports, settle_imports  # noqa: F401 - found here by Celery
 from spend.rerating.run import work_off_all
 from spend.unpriced import note_unpriced_models, settle_unpriced_models
 from tenants.scope import across_tenants

@@ -11,6 +11,7 @@ from spend.closing.api import statements
 from spend.cost_centres.api import cost_centres
 from spend.exports.api import exported
 from spend.rerating.api import rerating
+from spend.importing.api import imported
 from tenants.api.audit import audit
 from tenants.api.keys import keys
 from tenants.api.leaks import leaks
@@ -39,6 +40,7 @@ api.add_router("/keys/leaks", leaks)
 api.add_router("/keys", keys)
 api.add_router("/overrides", overrides)
 api.add_router("/usage", usage)
+api.add_router("/imports", imported)
 api.add_router("/exports", exported)
 api.add_router("/statements", statements)
 api.add_router("/cost-centres", cost_centres)

@@ -36,6 +36,8 @@ app.conf.beat_schedule = {
     # asks each hour what is due, so that a week that passed while nothing ran is caught up with
     "back KV up": {"task": "publishing.tasks.back_up_stores", "schedule": crontab(minute="52")},
     "work off changes of many keys": {"task": "tenants.tasks.work_off_key_batches", "schedule": 5.0},
+    "go on with imports": {"task": "spend.importing.tasks.go_on_with_imports", "schedule": 2.0},
+    "settle imports": {"task": "spend.importing.tasks.settle_imports", "schedule": 60.0},
     "go on with re-ratings": {"task": "spend.tasks.go_on_with_reratings", "schedule": 5.0},
     "write exports": {"task": "spend.tasks.write_exports", "schedule": 2.0},
     "expire exports": {"task": "spend.tasks.expire_exports", "schedule": crontab(minute="7")},

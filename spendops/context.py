@@ -23,6 +23,7 @@ NAVIGATION = (
     ("Statements", "spend:statements", "file-invoice"),
     ("Cost centres", "spend:cost_centres", "sitemap"),
     ("Exports", "spend:exports", "download"),
+    ("Imports", "spend:imports", "upload"),
     ("Budgets", "budgets:list", "wallet"),
     ("Projects", "tenants:projects", "folders"),
     ("API keys", "tenants:keys", "key"),

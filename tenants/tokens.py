@@ -39,6 +39,7 @@ DANGEROUS = frozenset(
         Permission.PRICES_CHANGE,
         Permission.OVERRIDES_CHANGE,
         Permission.PUBLISHING_REPAIR,
+        Permission.SPEND_IMPORT,
         Permission.MEMBERS_CHANGE,
         Permission.TOKENS_MANAGE,
         Permission.AUDIT_EXPORT,
