@@ -7,6 +7,7 @@ import hmac
 import json
 import socket
 import socketserver
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import structlog
@@ -46,7 +47,7 @@ class Session(socketserver.BaseRequestHandler):
         self.incoming = Incoming(self.request)
         self.out = self.request.makefile("wb", WRITE_BUFFER)
         self.revision = 0
-        self.changed_settings: set[str] = set()
+        self.changed_settings: dict[str, str] = {}
         self.engine: Connection | None = None
 
     def handle(self) -> None:
@@ -122,28 +123,47 @@ class Session(socketserver.BaseRequestHandler):
             self._send(protocol.varint(protocol.SERVER_END_OF_STREAM))
 
     def _apply(self, engine: Connection, settings: dict[str, str]) -> None:
-        """Settings hold for one statement: what an earlier one changed goes back to its default."""
-        for name in sorted(self.changed_settings - settings.keys()):
+        """Settings hold for one statement: what an earlier one changed goes back to its default.
+
+        Most statements of a connection come with the same ones, so only what differs is told to the engine.
+        """
+        for name in sorted(self.changed_settings.keys() - settings.keys()):
             engine.run(f"SET {name} = DEFAULT")
-            self.changed_settings.discard(name)
-        for name, value in settings.items():
+            del self.changed_settings[name]
+        changes = {name: value for name, value in settings.items() if self.changed_settings.get(name) != value}
+        for name in changes:
             if not SETTING_NAME.match(name):
                 raise EngineError(UNKNOWN_SETTING, f"DB::Exception: {name!r} is not the name of a setting")
-            engine.run(f"SET {name} = {quoted(value)}")
-            self.changed_settings.add(name)
+        if changes:
+            engine.run(f"SET {', '.join(f'{name} = {quoted(value)}' for name, value in changes.items())}")
+            self.changed_settings |= changes
 
     def _run(self, engine: Connection, sql: str) -> None:
         insert = insert_of_blocks(sql)
         if insert is not None:
             self._insert(engine, insert)
         elif brings_stream(sql):
-            self.out.write(protocol.data(_header(engine, sql)))
-            for block in engine.stream(sql):
-                self.out.write(protocol.data(block))
+            self._stream(engine, sql)
         else:
             answer = engine.run(sql)
             if answer and brings_small_answer(sql):
                 self.out.write(protocol.data(answer))
+
+    def _stream(self, engine: Connection, sql: str) -> None:
+        """Send a SELECT's header and blocks.
+
+        The header is read from the first block, so that most questions are looked at by the engine once only. While a
+        stream is open the engine answers nothing else.
+        """
+        blocks = engine.stream(sql)
+        first = next(blocks, None)
+        header = None if first is None else _header_of(first)
+        if header is None:
+            blocks.close()
+            header, blocks, first = _header(engine, sql), engine.stream(sql), None
+        self.out.write(protocol.data(header))
+        for block in blocks if first is None else chain((first,), blocks):
+            self.out.write(protocol.data(block))
 
     def _insert(self, engine: Connection, insert: InsertOfBlocks) -> None:
         """Take blocks until an empty one. After a failure the rest is still read, so that the connection can go on."""
@@ -183,6 +203,15 @@ class Session(socketserver.BaseRequestHandler):
             self._turn_away(NOT_IMPLEMENTED, f"the embedded engine cannot take a column of type {error}")
             raise
         return rows, self.incoming.marked()
+
+
+def _header_of(block: bytes) -> bytes | None:
+    """What `_header` says, read from a block; None when it has a column of an unusual type."""
+    try:
+        _, columns = pass_over_block(Incoming(None, block))
+    except UnknownTypeError:
+        return None
+    return protocol.header(columns)
 
 
 def _header(engine: Connection, sql: str) -> bytes:
