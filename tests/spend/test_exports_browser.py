@@ -1,0 +1,114 @@
+"""The whole way of an export in Chromium, down to the file; and its pages without a complaint."""
+
+from __future__ import annotations
+
+import csv
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from spend.exports.actions import begin_export
+from spend.exports.run import work_off, work_off_all
+from spend.exports.wanted import Kind, Wanted
+from spend.models import Export
+from spend.queries.slices import Slice
+from tenants.models import Tenant
+from tenants.scope import across_tenants, tenant_scope
+from tests.chromium import Window
+from tests.spend.customer import SOMEBODY, Customer
+from tests.spend.test_pages_browser import DESKTOP, PHONE, keep_picture, settled
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+
+DEADLINE_MS = 20_000
+
+
+@pytest.fixture
+def customer(admin_window, clickhouse, settings, tmp_path) -> Customer:
+    settings.EXPORTS = tmp_path / "exports"
+    Tenant.objects.update(name="Example Corp")
+    return Customer(Tenant.objects.get(), zone="Asia/Kolkata")
+
+
+def test_from_the_chart_to_the_file(admin_window, customer, tmp_path):
+    page = admin_window.page
+    customer.call(customer.midnight - timedelta(hours=3), cost="1.25")
+    customer.call(
+        customer.midnight - timedelta(hours=2), cost="0.000041550000", model_asked="gpt-5", model_priced="gpt-5"
+    )
+    page.goto("/spend?period=7d&group=model")
+    page.get_by_role("link", name="Export", exact=True).click()
+    expect(page.get_by_role("heading", name="New export")).to_be_visible()
+    expect(page.get_by_label("Grouped by")).to_have_value("model")
+    page.get_by_role("button", name="Export").click()
+    expect(page.get_by_text("Confirm that a partial file will do")).to_be_visible()
+    page.get_by_label("Export it as partial").check()
+    page.get_by_role("button", name="Export").click()
+    expect(page.get_by_text("Waiting")).to_be_visible()
+    assert work_off_all() == 1
+    expect(page.get_by_text("Ready, partial")).to_be_visible(timeout=DEADLINE_MS)
+    with page.expect_download() as coming:
+        page.get_by_role("link", name="Download").click()
+    target = tmp_path / coming.value.suggested_filename
+    coming.value.save_as(target)
+    assert target.name.startswith("spendops-example-corp-spend-")
+    with target.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sum(Decimal(row["charge_usd"]) for row in rows) == Decimal("1.250041550000")
+    assert {row["model"] for row in rows} == {"gpt-4o-mini", "gpt-5"}
+    page.get_by_role("button", name="Copy the SHA-256").click()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("Nothing was exported yet")).to_be_visible()
+    assert admin_window.complaints == []
+
+
+def made(customer: Customer, kind: Kind, written: str, days: int, **only: tuple[str, ...]) -> Export:
+    last = customer.now.date() - timedelta(days=1)
+    of = Slice(last - timedelta(days=days), last, zone="Asia/Kolkata", only=only)
+    wanted = Wanted(kind, of, ("model", "project") if kind is Kind.SPEND else ())
+    with tenant_scope(customer.tenant.id):
+        return begin_export(tenant=customer.tenant, wanted=wanted, written=written, by=SOMEBODY)
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_pages_of_exports_without_a_complaint(admin_window: Window, site, customer, theme, size):
+    page = admin_window.page
+    page.set_viewport_size(size)
+    admin_window.context.add_cookies([{"name": "theme", "value": theme, "url": site}])
+    page.goto("/exports")
+    settled(page)
+    keep_picture(page, f"exports-nothing-{theme}-{size['width']}")
+    complaints = violations(admin_window)
+    customer.call(customer.midnight - timedelta(hours=3), cost="1.25")
+    customer.call(customer.midnight - timedelta(hours=3), cost=None, model_asked="acme-7b")
+    for job in (
+        made(customer, Kind.SPEND, "xlsx", 29),
+        made(customer, Kind.FOCUS_1_4, "parquet", 29),
+        made(customer, Kind.USAGE, "csv", 2, env=("dev",), project=(customer.project.id,)),
+    ):
+        work_off(job.pk)
+    failed, running = made(customer, Kind.USAGE, "csv", 300), made(customer, Kind.DENIALS, "csv", 29)
+    with across_tenants("a test sets what a job would"):
+        Export.objects.filter(pk=failed.pk).update(status="failed", error="ClickHouse refused a statement: too much.")
+        Export.objects.filter(pk=running.pk).update(status="running", rows=41_000, total=88_000, days_done=14)
+    for name, address in (("exports", "/exports"), ("export-new", "/exports/new?of=explore&not-env=prod&by=key")):
+        page.goto(address)
+        settled(page)
+        keep_picture(page, f"{name}-{theme}-{size['width']}")
+        complaints += violations(admin_window)
+    assert complaints == []
+
+
+def violations(window: Window) -> list[str]:
+    found = [
+        f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in Axe().run(window.page).response["violations"]
+    ]
+    found += window.complaints
+    if window.sideways() > 0:
+        found.append(f"{window.sideways()} px too wide")
+    window.complaints.clear()
+    return found
