@@ -7,6 +7,8 @@ from pricing.api.prices import prices
 from pricing.state.api import state
 from spend.anomalies.api import anomalies
 from spend.api import usage
+from spend.exploring.api import spend
+from spend.exploring.usage_api import denials
 from spend.closing.api import statements
 from spend.cost_centres.api import cost_centres
 from spend.exports.api import exported
@@ -39,7 +41,9 @@ api.add_router("/keys/take-over", takeover)  # before the keys, so that neither 
 api.add_router("/keys/leaks", leaks)
 api.add_router("/keys", keys)
 api.add_router("/overrides", overrides)
+api.add_router("/spend", spend)
 api.add_router("/usage", usage)
+api.add_router("/denials", denials)
 api.add_router("/imports", imported)
 api.add_router("/exports", exported)
 api.add_router("/statements", statements)

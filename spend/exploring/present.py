@@ -169,7 +169,7 @@ def _head(view: View, name: str) -> dict[str, Any]:
     current = name == (view.sort or view.measure)
     ascending = not view.ascending if current else name == "name"
     return {
-        "label": labels.get(name) or MEASURES[name].label,
+        "label": labels[name] if name in labels else MEASURES[name].label,
         "numeric": name != "name",
         "sorted": ("ascending" if view.ascending else "descending") if current else "",
         "query": view.query(sort=name, ascending=ascending),

@@ -34,12 +34,14 @@ def operation(
     creates: bool = False,
     conflicts: bool = False,
     also: Sequence[type[Door]] = (),
+    parameters: Sequence[dict[str, Any]] = (),
     summary: str,
 ) -> Callable[[View], View]:
     """Declare an operation that needs any one of these permissions; with none, being let in is enough.
 
     `creates` lets it be repeated under an Idempotency-Key; `conflicts` says that the object's state may not allow it;
-    `also` names doors beside those of sessions and service tokens. Whether it is dangerous follows from the permission
+    `also` names doors beside those of sessions and service tokens; `parameters` describes what the view reads from the
+    address by itself. Whether it is dangerous follows from the permission
     (`tenants.tokens.DANGEROUS`): then a person must have confirmed.
     """
 
@@ -50,8 +52,8 @@ def operation(
             {400, 401, 403, 422, 429} | ({404} if "{" in path else set()) | ({409} if creates or conflicts else set())
         )
         extra: dict[str, Any] = {"x-permissions": sorted(permissions)}
-        if creates:
-            extra["parameters"] = [IDEMPOTENCY_PARAMETER]
+        if creates or parameters:
+            extra["parameters"] = [*([IDEMPOTENCY_PARAMETER] if creates else []), *parameters]
         doors: list[type[Door]] = [ServiceTokenAuth, PasskeySession, *also]
         router.api_operation(
             [method.upper()],
