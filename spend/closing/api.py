@@ -45,6 +45,12 @@ class MonthOut(Schema):
     sealed_at: datetime | None
 
 
+class MonthsOut(Schema):
+    """All months from the first usage on, the newest first."""
+
+    months: list[MonthOut]
+
+
 class StatementOut(Schema):
     """A month and what its statement says."""
 
@@ -76,10 +82,10 @@ class FileQuery(Schema):
     "GET",
     "",
     Permission.SPEND_VIEW,
-    answers={200: list[MonthOut], 503: Problem},
+    answers={200: MonthsOut, 503: Problem},
     summary="Months, the newest first",
 )
-def list_months(request: HttpRequest) -> list[MonthOut]:
+def list_months(request: HttpRequest) -> MonthsOut:
     """All months from the first usage on."""
     tenant = cast(TenantRequest, request).tenant
     try:
@@ -87,7 +93,7 @@ def list_months(request: HttpRequest) -> list[MonthOut]:
         running = running_totals(tenant, months)
     except UnavailableError as error:
         raise _out_of_reach() from error
-    return [_month(each, running.get(each.first)) for each in months]
+    return MonthsOut(months=[_month(each, running.get(each.first)) for each in months])
 
 
 @operation(

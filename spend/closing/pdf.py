@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from spend.closing.shown import shown
 from spend.closing.statement import Document
 
 _FONTS = Path(__file__).parent / "fonts"  # with the letters of most of Europe's scripts, and signs of currencies
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of each table of a font
 _INK, _QUIET, _LINE, _WARN = (22, 32, 38), (90, 104, 112), (212, 220, 224), (150, 70, 0)
 _WIDTH = 186  # mm between the margins
 

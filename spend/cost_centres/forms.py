@@ -52,7 +52,7 @@ def rows_of(book: Book, names: Mapping[str, str]) -> tuple[list[dict[str, str]],
                 tags = [f"{name.removeprefix(TAG)}={value}" for value in values]
                 row["tags"] = f"{_SEVERAL} ".join([*filter(None, [row.get("tags", "")]), *tags])
             else:
-                row[name] = f"{_SEVERAL} ".join(names.get(value, value) for value in values)
+                row[name] = f"{_SEVERAL} ".join(_written(value, names) for value in values)
         rules.append(row)
     centres = [
         {
@@ -92,6 +92,12 @@ def book_from(tenant: Tenant, rules: list[dict[str, Any]], centres: list[dict[st
 def names_of(tenant: Tenant) -> dict[str, str]:
     """What a tenant's projects are called."""
     return dict(Project.objects.filter(tenant=tenant).values_list("pk", "name"))
+
+
+def _written(value: str, names: Mapping[str, str]) -> str:
+    """A project by its name, unless that would be read as two."""
+    name = names.get(value, value)
+    return value if _SEVERAL in name else name
 
 
 def _split(text: str) -> list[str]:

@@ -85,7 +85,7 @@ def test_the_api_says_the_same(admin_client, customer):
     at = last_month(customer.tenant)
     month = f"{at:%Y-%m}"
     customer.call(at)
-    [this, last] = admin_client.get("/api/v1/statements").json()
+    [this, last] = admin_client.get("/api/v1/statements").json()["months"]
     assert (last["month"], last["state"], last["charge_usd"], this["requests"]) == (month, "open", "0.000041550000", 0)
     admin_client.step_up()
     totals = {"charge_usd": "0.000041550000", "requests": 1, "unpriced_requests": 0}
