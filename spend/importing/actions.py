@@ -59,6 +59,8 @@ def begin_import(
     with tenant_scope(tenant.id), transaction.atomic():
         hold_open(tenant.id)
         projects = dict(Project.objects.filter(tenant=tenant).values_list("id", "name"))
+        if not project_id and len(projects) == 1:
+            project_id = next(iter(projects))
         if project_id not in projects:
             raise InvalidSettingError("Choose one of the tenant's projects.", field="project")
         job = UsageImport(

@@ -95,8 +95,14 @@ class ImportQuery(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str = Field(description="The kind of file, as docs/imports.md lists them.", examples=["openai_usage"])
-    project: str = Field(description="Where usage counts that nothing else names a project for.", max_length=64)
+    source: str = Field(
+        "file", description="The kind of file, as docs/imports.md lists them.", examples=["openai_usage"]
+    )
+    project: str = Field(
+        "",
+        description="Where usage counts that nothing else names a project for; may be left out when there is one only.",
+        max_length=64,
+    )
     env: str = Field("prod", max_length=32)
     file_name: str = Field("usage", max_length=200, examples=["usage.json"])
     mapping: str = Field(

@@ -19,7 +19,7 @@ from access.step_up import step_up_required
 from spend.importing.actions import begin_import, confirm_import, discard_import, is_open, withdraw_import
 from spend.importing.adapters import ADAPTERS
 from spend.importing.forms import ImportForm
-from spend.importing.judging import ERRORS_KEPT
+from spend.importing.judging import ERRORS_KEPT, Tally
 from spend.importing.queries import Sum, import_by_id, imports, shown_sums
 from spend.models import UsageImport
 from spend.views.live import NOTHING_NEW, stamp
@@ -192,7 +192,7 @@ def _shown(job: UsageImport, people: dict[str, str]) -> dict[str, Any]:
         "kind": STATUS[UsageImport.Status(job.status)],
         "word": job.get_status_display(),
         "what": ADAPTERS[job.kind].label if job.kind in ADAPTERS else job.kind,
-        "counts": job.counts or {},
+        "counts": vars(Tally(**job.counts)),
         "days": _days(job),
         "by": people.get(job.created_by, job.created_by),
     }

@@ -48,6 +48,7 @@ def handed_in(person, customer, body: bytes = PAGE, kind: str = "openai_usage", 
 def test_from_a_file_to_spend_and_back(admin_client, customer):
     assert "Nothing was imported yet" in text_of(admin_client.get("/imports"))
     address = handed_in(admin_client, customer, PAGE + b"\n{}")
+    assert "Being checked 0 0 0 0" in text_of(admin_client.get("/imports"))
     assert "Being checked" in text_of(admin_client.get(address))
     go_on_with_imports()
     checked = admin_client.get(address)

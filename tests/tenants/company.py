@@ -19,7 +19,7 @@ from pricing.actions.overrides import create_override
 from pricing.actions.sync import sync_prices
 from pricing.override_rules import OverrideSettings
 from publishing.models import KvEntry, Reconciliation
-from spend.models import Anomaly, Export
+from spend.models import Anomaly, Export, UsageImport
 from spend.rerating.actions import start_dry_run
 from tenants.actions.invitations import invite
 from tenants.actions.key_batches import begin_batch
@@ -132,6 +132,21 @@ class Company:
             begin=datetime.now(UTC) - timedelta(days=1), end=datetime.now(UTC), tenant_id=self.tenant.id, by=SOMEBODY
         )
         with tenant_scope(self.tenant.id):
+            usage_import = UsageImport.objects.create(
+                tenant=self.tenant,
+                kind="file",
+                file_name="usage.csv",
+                size=1,
+                project=key.project,
+                env="prod",
+                status=UsageImport.Status.CHECKED,
+                price_version=0,
+                override_version=0,
+                counts={"new": 1, "changed": 0, "matched": 0},
+                begin_ms=1_793_491_200_000,
+                end_ms=1_793_491_200_000,
+                created_by="u",
+            )
             export = Export.objects.create(
                 tenant=self.tenant, kind="spend", format="csv", query="first=2026-01-01&last=2026-01-02", created_by="u"
             )
@@ -170,6 +185,7 @@ class Company:
             "rerating_id": rerating.pk,
             "anomaly_id": anomaly.pk,
             "export_id": export.pk,
+            "import_id": usage_import.pk,
             "channel_id": channel.id,
             "delivery_id": delivery.id,
             "audit_event_id": audit.pk,
@@ -208,6 +224,7 @@ MISSING: dict[str, Any] = {
     "rerating_id": "r_000000000000",
     "anomaly_id": "y_000000000000",
     "export_id": "x_000000000000",
+    "import_id": "im_000000000000",
     "channel_id": "c_000000000000",
     "delivery_id": "d_000000000000",
     "audit_event_id": 999_999_999,

@@ -17,6 +17,7 @@ from access.models import Bucket, Ceremony, Confirmation, Session
 from publishing.models import KvEntry
 from publishing.republish import start_republish
 from spend.models import Rerating
+from spend.models import UsageImport
 from spendops.api import api
 from tenants.actions.keys import disable_key
 from tenants.forms.leaks import sealed
@@ -111,6 +112,8 @@ PAYLOADS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "spend:rerating_apply": lambda ids: {},
     "spend:rerating_resume": lambda ids: {},
     "spend:statement_seal": lambda ids: {},
+    "spend:import_confirm": lambda ids: {},
+    "spend:import_withdraw": lambda ids: {},
     "spend:cost_centres_save": lambda ids: {"version": "0", "book": json.dumps(CENTRES)},
     "access:recovery_codes": lambda ids: {},
     "access:remove": lambda ids: {},
@@ -128,6 +131,8 @@ ALONE = {
     "spend:rerating_apply",
     "spend:rerating_resume",  # see tests/spend/test_pages_reratings.py
     "spend:statement_seal",  # see tests/spend/test_statement_pages.py
+    "spend:import_confirm",
+    "spend:import_withdraw",  # see tests/spend/test_pages_imports.py
 }
 
 OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -157,6 +162,10 @@ OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = 
     ("POST", "/overrides"): lambda ids: {"name": "New", "kind": "free", "provider": "*", "model": "new*"},
     ("PATCH", "/overrides/{override_id}"): lambda ids: {"percent": "-7.5"},
     ("POST", "/overrides/{override_id}/archive"): lambda ids: {},
+    ("POST", "/imports"): lambda ids: {},
+    ("POST", "/imports/{import_id}/confirm"): lambda ids: {},
+    ("POST", "/imports/{import_id}/withdraw"): lambda ids: {},
+    ("DELETE", "/imports/{import_id}"): lambda ids: {},
     ("PUT", "/cost-centres"): lambda ids: CENTRES | {"version": 0},
     ("POST", "/statements/{month}/seal"): lambda ids: {
         "charge_usd": "0.000041550000",
@@ -197,6 +206,7 @@ BEFORE: dict[str, Callable[[Company], Any]] = {
     "/statements/{month}/seal": lambda company: Customer(company.tenant).call(last_month(company.tenant)),
     "/reratings/ /apply": lambda company: rerating_of(company).update(status=Rerating.Status.DONE),
     "/reratings/ /resume": lambda company: rerating_of(company).update(status=Rerating.Status.STOPPED),
+    "/imports/{import_id}/withdraw": lambda company: imported(company),
     "republish_stop": lambda company: start_republish(env=company.ids["env"], by=SOMEBODY),
 }
 OF_PLATFORM = {
@@ -217,6 +227,11 @@ def key_of(company: Company) -> ApiKey:
 
 def rerating_of(company: Company) -> QuerySet[Rerating]:
     return Rerating.objects.filter(pk=company.ids["rerating_id"])
+
+
+def imported(company: Company) -> None:
+    with tenant_scope(company.tenant.id):
+        UsageImport.objects.filter(pk=company.ids["import_id"]).update(status=UsageImport.Status.DONE)
 
 
 def prepare(company: Company, what: str) -> None:

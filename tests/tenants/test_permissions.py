@@ -101,7 +101,7 @@ def test_c08_everybody_gets_the_expected_answer_from_every_operation(company, cl
         address = "/api/v1" + path.format(**ids)
         body = '{"reason": "Tried."}' if path.endswith(("/suspend", "/archive")) else "{}"
         answer = person.generic(method, address, body, content_type="application/json")
-        code = answer.json().get("code", "") if answer.content else ""
+        code = answer.json().get("code", "") if answer.content and isinstance(answer.json(), dict) else ""
         if who == SIGNED_OUT:
             right = answer.status_code == 401
         elif who == STRANGER and "{" in path and Role.TENANT_ADMIN in allowed:
@@ -109,7 +109,9 @@ def test_c08_everybody_gets_the_expected_answer_from_every_operation(company, cl
         elif (Role.TENANT_ADMIN if who == STRANGER else who) in allowed:
             right = answer.status_code in (200, 201, 204, 422)
             right = right or (answer.status_code == 404 and "session" in path)
-            right = right or (answer.status_code == 409 and path.endswith(("/archive", "/bring-back")))
+            right = right or (
+                answer.status_code == 409 and path.endswith(("/archive", "/bring-back", "/confirm", "/withdraw"))
+            )
         else:
             right = (answer.status_code, code) == (403, "permission_required")
         if not right:
