@@ -104,6 +104,12 @@ def test_forecasts_are_made_once_and_again_when_the_history_changes():
         assert not Forecast.objects.exists()
 
 
+@pytest.mark.usefixtures("spent")
+def test_a_run_that_has_no_time_left_leaves_the_rest_to_the_next():
+    assert make_forecasts(seconds=-1) == 0
+    assert make_forecasts() == 1
+
+
 def test_the_outlook_of_a_month_begins_with_what_was_spent(spent):
     make_forecasts()
     before = Decimal("1000")
