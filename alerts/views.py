@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from csp.constants import NONE, SELF
+from csp.constants import SELF
 from csp.decorators import csp, csp_update
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -25,24 +25,10 @@ from alerts.slack_preview import parts_of
 from spend.views.live import NOTHING_NEW, stamp
 from tenants.errors import RefusedError
 from tenants.http import TenantRequest
+from tenants.mailing import PREVIEW_POLICY
 from tenants.permissions import Permission, needs
 
 PER_PAGE = 50
-
-# Mail has its styles inline. For its preview, and nowhere else, they may take effect: in a sandbox with an origin of
-# its own, without scripts, forms or cookies, that can do nothing but show text and open links in a new tab.
-MAIL_POLICY = {
-    "default-src": [NONE],
-    "script-src": [NONE],
-    "style-src": ["'unsafe-inline'"],
-    "img-src": [NONE],
-    "font-src": [NONE],
-    "connect-src": [NONE],
-    "form-action": [NONE],
-    "base-uri": [NONE],
-    "frame-ancestors": [SELF],
-    "sandbox": ["allow-popups", "allow-popups-to-escape-sandbox"],
-}
 
 
 @needs(Permission.ALERTS_VIEW)
@@ -93,7 +79,7 @@ def delivery(request: HttpRequest, delivery_id: str) -> HttpResponse:
 @needs(Permission.ALERTS_VIEW)
 @require_safe
 @xframe_options_sameorigin
-@csp(MAIL_POLICY)  # type: ignore[arg-type]
+@csp(PREVIEW_POLICY)  # type: ignore[arg-type]
 def mail_html(request: HttpRequest, delivery_id: str) -> HttpResponse:
     """The HTML part of a mail, exactly as it was sent."""
     found = delivery_for(cast(TenantRequest, request), delivery_id)

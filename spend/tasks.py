@@ -15,6 +15,7 @@ from spend.exports.run import forget_files
 from spend.exports.starting import start_when_needed
 from spend.forecasts.run import make_forecasts
 from spend.importing.tasks import go_on_with_imports, settle_imports  # noqa: F401 - found here by Celery
+from spend.reports.run import send_reports
 from spend.rerating.run import work_off_all
 from spend.unpriced import note_unpriced_models, settle_unpriced_models
 from tenants.scope import across_tenants
@@ -60,6 +61,12 @@ def forecast() -> None:
     """Make the forecasts whose history changed. While ClickHouse is away they stay as they are."""
     with suppress(UnavailableError):
         make_forecasts()
+
+
+@shared_task
+def send_scheduled_reports() -> None:
+    """Send the reports that are due. A run that is lost or comes twice does no harm."""
+    send_reports(seconds=AT_MOST_SECONDS)
 
 
 @shared_task

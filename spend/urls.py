@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from spend.views import anomalies as anomaly_pages
+from spend.views import reports as report_pages
 from spend.views import (
     cost_centres,
     denials,
@@ -62,6 +63,20 @@ urlpatterns: list[URLPattern] = [
     path("cost-centres", cost_centres.page, name="cost_centres"),
     path("cost-centres/edit", cost_centres.edit, name="cost_centres_edit"),
     path("cost-centres/save", cost_centres.save, name="cost_centres_save"),
+    path("reports", report_pages.page, name="reports"),
+    path("reports/new", report_pages.new, name="report_new"),
+    path("reports/letters", report_pages.letters, name="report_letters"),
+    path("reports/unsubscribe/<str:token>", report_pages.unsubscribe_page, name="report_unsubscribe"),
+    path("reports/sendings/<str:sending_id>", report_pages.sending, name="report_sending"),
+    path("reports/sendings/<str:sending_id>/mail.html", report_pages.mail_html, name="report_mail_html"),
+    path("reports/sendings/<str:sending_id>/again", report_pages.again, name="report_again"),
+    path("reports/<str:report_id>", report_pages.one, name="report"),
+    path("reports/<str:report_id>/edit", report_pages.edit, name="report_edit"),
+    path("reports/<str:report_id>/test", report_pages.test, name="report_test"),
+    path("reports/<str:report_id>/pause", report_pages.pause, name="report_pause"),
+    path("reports/<str:report_id>/resume", report_pages.resume, name="report_resume"),
+    path("reports/<str:report_id>/subscribe", report_pages.subscribe_again, name="report_subscribe"),
+    path("reports/<str:report_id>/delete", report_pages.delete, name="report_delete"),
     path("unpriced", unpriced.page, name="unpriced"),
     path("reratings", reratings.page, name="reratings"),
     path("reratings/new", reratings.new, name="rerating_new"),

@@ -24,6 +24,7 @@ NAVIGATION = (
     ("Cost centres", "spend:cost_centres", "sitemap"),
     ("Exports", "spend:exports", "download"),
     ("Imports", "spend:imports", "upload"),
+    ("Reports", "spend:reports", "mail"),
     ("Budgets", "budgets:list", "wallet"),
     ("Projects", "tenants:projects", "folders"),
     ("API keys", "tenants:keys", "key"),

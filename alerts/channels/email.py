@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import smtplib
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -16,6 +14,7 @@ from alerts.channels.base import DeliveryError, Rendered
 from alerts.content import Alert, channels_url
 from alerts.errors import InvalidChannelError
 from alerts.models import Channel, Delivery
+from tenants.mailing import MailError, hand_over, message_id
 from tenants.models import Membership
 
 ADMINS = "tenant_admins"  # instead of an address: whoever administers the tenant when the message is sent
@@ -61,31 +60,22 @@ class EmailKind:
             raise DeliveryError(
                 "The tenant has no admin whose account is active: add an address on the channels page.", permanent=True
             )
-        host = urlsplit(settings.PUBLIC_URL).hostname
         message = EmailMultiAlternatives(
             subject=delivery.subject,
             body=delivery.text,
             from_email=settings.DEFAULT_FROM_EMAIL,
             to=to,
             headers={
-                # The same on every attempt: a receiver that got it already can tell.
-                "Message-ID": f"<{delivery.id}@{host}>",
+                "Message-ID": message_id(delivery.id),
                 "List-Unsubscribe": f"<{channels_url()}>",
                 "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers
             },
         )
         message.attach_alternative(delivery.html, "text/html")
         try:
-            message.send()
-        except smtplib.SMTPRecipientsRefused as error:
-            codes = [code for code, _ in error.recipients.values()]
-            raise DeliveryError(_worded(error), permanent=all(code >= 500 for code in codes)) from error
-        except smtplib.SMTPAuthenticationError as error:
-            raise DeliveryError(_worded(error), permanent=False) from error  # ours to put right, then it goes
-        except smtplib.SMTPResponseException as error:
-            raise DeliveryError(_worded(error), permanent=error.smtp_code >= 500) from error
-        except (smtplib.SMTPException, OSError) as error:
-            raise DeliveryError(f"The mail server cannot be reached: {error}", permanent=False) from error
+            hand_over(message)
+        except MailError as error:
+            raise DeliveryError(str(error), permanent=error.permanent) from error
 
 
 def admins_of(tenant_id: str) -> list[str]:
@@ -96,18 +86,3 @@ def admins_of(tenant_id: str) -> list[str]:
         user__is_active=True,
     )
     return list(members.order_by("user__email").values_list("user__email", flat=True).distinct())
-
-
-def _worded(error: smtplib.SMTPException) -> str:
-    """The mail server's own words, on one line."""
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        said = "; ".join(f"{to}: {code} {_text(text)}" for to, (code, text) in error.recipients.items())
-    elif isinstance(error, smtplib.SMTPResponseException):
-        said = f"{error.smtp_code} {_text(error.smtp_error)}"
-    else:
-        said = str(error)
-    return f"The mail server refused: {said}"
-
-
-def _text(raw: bytes | str) -> str:
-    return " ".join((raw.decode(errors="replace") if isinstance(raw, bytes) else raw).split())

@@ -29,6 +29,7 @@ OPEN_TO_ANYBODY = {
     "access:enrol_finish",
     "access:recover",
     "access:redeem",
+    "spend:report_unsubscribe",
     "tenants:join",
     "tenants:join_look",
     "tenants:join_begin",

@@ -20,6 +20,7 @@ from pricing.actions.sync import sync_prices
 from pricing.override_rules import OverrideSettings
 from publishing.models import KvEntry, Reconciliation
 from spend.models import Anomaly, Export, UsageImport
+from spend.reports.actions import Wanted, schedule_report, try_report
 from spend.rerating.actions import start_dry_run
 from tenants.actions.invitations import invite
 from tenants.actions.key_batches import begin_batch
@@ -81,6 +82,7 @@ class Company:
     def ids(self) -> dict[str, Any]:
         """What the placeholders of addresses stand for."""
         developer = self.person(Role.DEVELOPER).user
+        listed = self.person(Role.TENANT_ADMIN).user
         member = self._user("member@example.com")
         Membership.objects.create(user=member, tenant=self.tenant, role=Role.AUDITOR)
         with tenant_scope(self.tenant.id):
@@ -153,6 +155,9 @@ class Company:
         anomaly = Anomaly.objects.create(
             tenant=self.tenant, day=date(2026, 11, 1), charge=2_000_000, expected=1_000_000, bound=1_500_000
         )
+        with tenant_scope(self.tenant.id):
+            report = schedule_report(tenant=self.tenant, wanted=Wanted(name="Weekly", people=[listed.pk]), by=SOMEBODY)
+            sending = try_report(report=report, by=Actor("user", listed.pk))
         audit = AuditEvent.objects.filter(tenant_id=self.tenant.id).latest("id")
         entry = KvEntry.objects.create(
             env="dev",
@@ -186,6 +191,8 @@ class Company:
             "anomaly_id": anomaly.pk,
             "export_id": export.pk,
             "import_id": usage_import.pk,
+            "report_id": report.pk,
+            "sending_id": sending.pk,
             "channel_id": channel.id,
             "delivery_id": delivery.id,
             "audit_event_id": audit.pk,
@@ -225,6 +232,8 @@ MISSING: dict[str, Any] = {
     "anomaly_id": "y_000000000000",
     "export_id": "x_000000000000",
     "import_id": "im_000000000000",
+    "report_id": "rp_000000000000",
+    "sending_id": "rs_000000000000",
     "channel_id": "c_000000000000",
     "delivery_id": "d_000000000000",
     "audit_event_id": 999_999_999,
