@@ -8,24 +8,20 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 import spend.rollup
 from spend.clickhouse.client import ask, command
 from spend.ingest import store_usage
-from spend.models import CountedZone, DirtyDay
+from spend.models import DirtyDay
 from spend.moving import follow_zones
 from spend.queries.daily import daily_spend
 from spend.queries.rollup import GROUPS
 from spend.queries.totals import totals
 from spend.rollup import recount
-from spend.zones import Calendar, Calendars, ms_of
-from tenants.models import Tenant
+from spend.zones import Calendar, ms_of
 from tests.spend.conftest import count, tenant
 from tests.spend.events import NOON, TENANT, unpriced, usage
-from wire.events import Status, UsageEvent
+from wire.events import Status
 
 pytestmark = pytest.mark.usefixtures("db", "clickhouse")
 DAY = NOON.date()
@@ -148,118 +144,6 @@ def test_many_tenants_and_marks_are_counted_in_portions(monkeypatch):
 def test_a_group_is_named_as_the_model_was_asked_for_when_it_has_no_price():
     count([unpriced(1)])
     assert [row.group for row in daily_spend(TENANT, DAY, DAY, group_by="model")] == ["acme-7b"]
-
-
-class Ring(RuleBasedStateMachine):
-    """Duplicates, overlapping batches, late events, re-ratings, moves, merges and recounts in any order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        for table in ("usage_events", "usage_daily"):
-            command(f"TRUNCATE TABLE {table}", purpose="test")
-        DirtyDay.objects.all().delete()
-        CountedZone.objects.all().delete()
-        self.calendars = Calendars()  # a consumer's, which may know an old zone
-        self.latest: dict[str, UsageEvent] = {}
-        self.delivered: list[UsageEvent] = []
-
-    @rule(data=st.data())
-    def deliver(self, data: st.DataObject) -> None:
-        """New events, and some that were delivered before."""
-        fresh = data.draw(
-            st.lists(
-                st.builds(
-                    usage,
-                    number=st.integers(0, 400),
-                    at=st.integers(-60, 60).map(lambda hours: NOON + timedelta(hours=hours)),
-                    tenant=st.sampled_from([*ZONES, "t_unknown01"]),
-                    key=st.just("k_web"),
-                ),
-                max_size=6,
-            )
-        )
-        again = data.draw(st.lists(st.sampled_from(self.delivered), max_size=4)) if self.delivered else []
-        batch = [each for each in [*again, *fresh] if each.event_id not in self.latest or each in again]
-        for event in batch:  # an id's tenant never changes
-            if event.event_id not in self.latest:
-                self.latest[event.event_id] = event
-        self._store([each for each in batch if self.latest[each.event_id].tenant == each.tenant])
-
-    @precondition(lambda self: self.latest)
-    @rule(data=st.data())
-    def rate_anew(self, data: st.DataObject) -> None:
-        """A higher rev of an event, with another model, status and price."""
-        event = data.draw(st.sampled_from(sorted(self.latest.values(), key=lambda each: each.event_id)))
-        cents = data.draw(st.integers(0, 10**6))
-        rated = msgspec.structs.replace(
-            event,
-            rev=event.rev + 1,
-            model_priced=data.draw(st.sampled_from(["", "gpt-4o", "gpt-5"])),
-            status=data.draw(st.sampled_from(Status)),
-            cost=data.draw(st.none() | st.just(f"0.{cents:012d}")),
-            charge=data.draw(st.none() | st.just(f"{cents}.{cents:012d}")),
-        )
-        self.latest[event.event_id] = rated
-        self._store([rated])
-
-    @rule(tenant_id=st.sampled_from(sorted(ZONES)), zone=st.sampled_from(["Etc/GMT+12", "UTC", "Pacific/Kiritimati"]))
-    def change_the_zone(self, tenant_id: str, zone: str) -> None:
-        Tenant.objects.filter(pk=tenant_id).update(time_zone=zone)
-
-    @rule()
-    def know_the_zones(self) -> None:
-        self.calendars = Calendars()
-
-    @rule()
-    def follow(self) -> None:
-        follow_zones()
-
-    @rule()
-    def count(self) -> None:
-        recount()
-
-    @rule(table=st.sampled_from(["usage_events", "usage_daily"]))
-    def merge(self, table: str) -> None:
-        command(f"OPTIMIZE TABLE {table} FINAL", purpose="test")
-
-    @invariant()
-    def the_rollup_equals_the_events(self) -> None:
-        if DirtyDay.objects.exists():
-            return
-        counted = dict(CountedZone.objects.values_list("tenant_id", "zone"))
-        for tenant_id in [*ZONES, "t_unknown01"]:
-            days = Calendar(counted.get(tenant_id, "UTC"))
-            expected: dict[tuple[date, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 4)
-            for event in self.latest.values():
-                if event.tenant == tenant_id:
-                    sums = expected[days.day_of(event.ts), event.model_priced or event.model_asked]
-                    more = (1, event.cost or 0, event.charge or 0, event.charge is None)
-                    sums[:] = [before + Decimal(each) for before, each in zip(sums, more, strict=True)]
-            rows = daily_spend(tenant_id, DAY - timedelta(days=5), DAY + timedelta(days=5), group_by="model")
-            assert {
-                (row.day, row.group): [row.requests, row.cost, row.charge, row.unpriced] for row in rows
-            } == expected
-
-    def _store(self, events: list[UsageEvent]) -> None:
-        if events:
-            store_usage(events, calendars=self.calendars)
-            self.delivered += events
-
-    def teardown(self) -> None:
-        """In the end everything is counted, in the tenants' own zones."""
-        follow_zones()
-        recount()
-        zones = dict(Tenant.objects.values_list("id", "time_zone"))
-        counted = CountedZone.objects.exclude(tenant_id="t_unknown01")
-        assert all((row.zone, row.moving) == (zones[row.tenant_id], False) for row in counted)
-        self.the_rollup_equals_the_events()
-
-
-def test_whatever_happens_the_rollup_equals_the_events():
-    for name, zone in ZONES.items():
-        tenant(name, zone)
-    moderate = settings(max_examples=12, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(Ring, settings=moderate)
 
 
 def test_a_tenant_that_moves_has_its_days_in_the_new_zone():
