@@ -14,12 +14,15 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from django.conf import settings
+
 from spend.clickhouse.client import ask
 from spend.periods import each_day
 from spend.queries.dimensions import Dimension, dimension
 from spend.queries.filters import Conditions
 from spend.queries.measures import OF_DAYS, OF_EVENTS
 from spend.queries.rollup import counted_days
+from spend.retention import usage_kept_from
 from spend.zones import Calendar, calendar, calendar_of, moment_of
 
 OTHER = "\x00other"  # the group of all values that are not kept
@@ -111,6 +114,11 @@ def cells(
         inner = ""
     else:
         begins = _begins(days, of, each)
+        if begins[0] < usage_kept_from():
+            raise ValueError(
+                f"Single calls are kept for {settings.USAGE_RETENTION_DAYS} days, and this can only be summed up from "
+                "them: choose later days, or the tenant's own time zone and no tags, end users or hours."
+            )
         where.arrived(begins[0], days.bounds(of.last)[1])
         source, measures = "usage_events FINAL", OF_EVENTS
         inner = f" WHERE {where}"

@@ -13,6 +13,7 @@ from spend.clickhouse.client import ask, command
 from spend.clickhouse.migrate import migrate
 from spend.ingest import insert_usage, store_usage
 from spend.models import CountedZone, DirtyDay
+from spend.queries.slices import Slice, cells
 from spend.queries.totals import totals
 from spend.rebuilding import rebuild
 from spend.retention import usage_kept_from
@@ -197,3 +198,13 @@ def test_a_mark_is_of_the_zone_that_its_day_is_in():
     found = DirtyDay.objects.get()
     assert found.day == calendar(found.zone).day_of(event.ts)
     assert CountedZone.objects.get().zone == found.zone
+
+
+def test_what_only_calls_can_answer_is_refused_for_days_of_which_they_may_be_gone(settings):
+    settings.USAGE_RETENTION_DAYS = 90
+    today = datetime.now(UTC).date()
+    old = Slice(today - timedelta(days=120), today)
+    assert cells(TENANT, old, by=["model"]) == []
+    with pytest.raises(ValueError, match="kept for 90 days"):
+        cells(TENANT, old, by=["end_user"])
+    assert cells(TENANT, old.on(today - timedelta(days=60), today), by=["end_user"]) == []
