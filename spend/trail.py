@@ -7,6 +7,7 @@ import spend.cost_centres.trail
 import spend.exports.trail
 import spend.importing.trail  # noqa: F401 - registers its own words
 import spend.reports.trail  # noqa: F401 - registers its own words
+import spend.reconciling.trail  # noqa: F401 - registers its own words
 from changes.trail import Noun, register
 
 register(

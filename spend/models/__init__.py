@@ -7,6 +7,7 @@ from spend.models.counting import CountedZone, DirtyDay
 from spend.models.export import Export
 from spend.models.forecast import Forecast
 from spend.models.importing import ImportingTenant, ImportPart, UsageImport
+from spend.models.reconciling import InvoiceComparison
 from spend.models.report import Report, ReportMail, ReportRecipient, ReportSending
 from spend.models.rerating import ReratedTenant, Rerating, ReratingPlan
 from spend.models.unpriced import UnpricedModel
@@ -21,6 +22,7 @@ __all__ = [
     "Forecast",
     "ImportPart",
     "ImportingTenant",
+    "InvoiceComparison",
     "MonthSeal",
     "Report",
     "ReportMail",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from spend.importing.rows import Bad, Place, Record, Row, RowError, identity_of
 
 Found = tuple[Place, Row | Bad]
+Made = TypeVar("Made")
 
 
 class Adapter(NamedTuple):
@@ -22,7 +23,7 @@ class Adapter(NamedTuple):
     columns: frozenset[str] = frozenset()  # of which a CSV file must have all
 
 
-def one_row(record: Record, make: Callable[[Mapping[str, Any]], Row | None]) -> Iterator[Found]:
+def one_row(record: Record, make: Callable[[Mapping[str, Any]], Made | None]) -> Iterator[tuple[Place, Made | Bad]]:
     """A record that is one row, or none."""
     try:
         row = make(record.value)
@@ -33,7 +34,9 @@ def one_row(record: Record, make: Callable[[Mapping[str, Any]], Row | None]) -> 
             yield Place(record.line), row
 
 
-def bucket_rows(record: Record, make: Callable[[Mapping[str, Any], Mapping[str, Any]], Row | None]) -> Iterator[Found]:
+def bucket_rows(
+    record: Record, make: Callable[[Mapping[str, Any], Mapping[str, Any]], Made | None]
+) -> Iterator[tuple[Place, Made | Bad]]:
     """The rows of a report's page (`data` → buckets → `results`), or of a single bucket. `make` gets bucket, result."""
     value = record.value
     buckets = value.get("data", [value] if "results" in value else None)

@@ -1,0 +1,1 @@
+"""Providers' invoices beside our own sums, and what each difference is (docs/imports.md)."""
