@@ -185,8 +185,10 @@ class DenialConsumer(Consumer):
 class UsageConsumer(Consumer):
     """Usage events, and the recount of the days that they are on."""
 
-    def __init__(self, queues: Mapping[str, Queue]) -> None:
+    def __init__(self, queues: Mapping[str, Queue], *, counts: bool = True) -> None:
+        """Without `counts` it stores and marks only: one that helps another, which counts for both."""
         super().__init__(queues)
+        self._counts = counts
         self._calendars = Calendars()
         self._last_uses = LastUses()
         self._dirty = True  # marks of an earlier life
@@ -212,6 +214,8 @@ class UsageConsumer(Consumer):
 
     def turn(self) -> bool:
         busy = super().turn()
+        if not self._counts:
+            return busy
         now = time.monotonic()
         if now >= self._look_from and not self._stop.is_set():
             self._look_from = time.monotonic() + LOOK_FOR_MARKS_SECONDS

@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,18 @@ def main() -> None:
         fill(events, now, _told)
         filled = time.perf_counter() - began
         _rebuild(events, filled)
-        rate, sent = _ingest(max(1_000, events // SENT_SHARE))
+        more = max(1_000, events // SENT_SHARE)
+        alone, _ = _ingest(more // 4)
+        rate, sent = _ingest(more, "--store-only")
         _told("loading PostgreSQL")
         shared = [name_of(number) for number in range(0, TENANTS, SHARE)]
         with peer(shared, folder / "engine" / "clickhouse" / "shared.csv") as other:
             copied = baseline(
                 "COPY of 5,000 rows a transaction into PostgreSQL 15, unlogged", other.insert_rate(100_000)
             )
-            say(line("ingest_events_per_s", rate, "1/s", copied, events=sent, events_before=events))
+            say(line("ingest_events_per_s", rate, "1/s", copied, events=sent, events_before=events, processes=2))
+            one = baseline("with a second process that only stores", rate)
+            say(line("ingest_one_process_events_per_s", alone, "1/s", one, events=more // 4))
             _pages(other, events, folder / "engine" / "clickhouse")
         peak = _memory(engine.pid, "VmHWM")
         say(line("engine_peak_mb", peak, "MB", baseline("the engine right after its start", idle_mb), events=events))
@@ -99,8 +103,11 @@ def _rebuild(events: int, filled: float) -> None:
     say(line("rebuild_events_per_s", events / (time.perf_counter() - began), "1/s", compared, events=events))
 
 
-def _ingest(events: int) -> tuple[float, int]:
-    """Events through the queue and a consumer's process, until they are acknowledged and their days are counted."""
+def _ingest(events: int, *helper: str) -> tuple[float, int]:
+    """Events through the queue and a consumer's process, until all are acknowledged; their days are counted meanwhile.
+
+    With the options of a `helper`, a second process takes from the same queue.
+    """
     from django.conf import settings
 
     from spend.clickhouse.client import ask
@@ -110,20 +117,20 @@ def _ingest(events: int) -> tuple[float, int]:
 
     before = _stored(ask)
     queue = settings.SPENDOPS.open_queue(USAGE, "prod")
-    dice = random.Random(6)
+    dice = random.Random(events)
     for start in range(0, events, SEND_AT_ONCE):
         queue.send(list(_sent(dice, start, min(SEND_AT_ONCE, events - start))))
     _told(f"{events:,} events are in the queue")
-    command = [sys.executable, MANAGE, "consume", "usage"]
-    with subprocess.Popen(command, env=os.environ | {"SPENDOPS_LOG_LEVEL": "warning"}) as consumer:
-        try:
-            until(lambda: queue.depth().in_flight > 0, 60)
-            began = time.perf_counter()
-            until(lambda: not _left(queue), 1_800, every=0.05)
-            seconds = time.perf_counter() - began
-            until(lambda: not DirtyDay.objects.exists(), 120, every=0.05)
-        finally:
-            consumer.terminate()
+    command, environment = [sys.executable, MANAGE, "consume", "usage"], os.environ | {"SPENDOPS_LOG_LEVEL": "warning"}
+    with ExitStack() as running:
+        for options in [(), helper] if helper else [()]:
+            process = running.enter_context(subprocess.Popen([*command, *options], env=environment))
+            running.callback(process.terminate)
+        until(lambda: queue.depth().in_flight > 0, 60)
+        began = time.perf_counter()
+        until(lambda: not _left(queue), 1_800, every=0.05)
+        seconds = time.perf_counter() - began
+        until(lambda: not DirtyDay.objects.exists(), 120, every=0.05)
     queue.close()
     assert _stored(ask) - before == events, "events were lost or doubled"
     return events / seconds, events

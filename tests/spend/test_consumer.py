@@ -21,7 +21,7 @@ import spend.ingest
 from spend.clickhouse.client import command, forget_connections
 from spend.clickhouse.errors import ClickHouseError, UnavailableError
 from spend.clickhouse.migrate import migrate
-from spend.consumer import Consumer
+from spend.consumer import Consumer, UsageConsumer
 from spend.models import DirtyDay
 from spend.queries.denials import find_denials
 from spend.queries.totals import totals
@@ -254,6 +254,19 @@ def test_a_tenant_that_moves_is_followed(queues, monkeypatch):
     now[0] += spend.consumer.LOOK_FOR_MARKS_SECONDS
     consumer.turn()
     assert (totals(TENANT, tomorrow, tomorrow).requests, totals(TENANT, DAY, DAY).requests) == (0, 1)
+
+
+@pytest.mark.usefixtures("clickhouse")
+def test_one_that_only_stores_leaves_counting_to_another(queues):
+    helper = UsageConsumer(queues.usage, counts=False)
+    queues.send(usage(1), usage(2))
+    assert helper.turn()
+    assert not helper.turn()
+    assert totals(TENANT, DAY, DAY).requests == 0
+    queues.usage_consumer().turn()
+    assert totals(TENANT, DAY, DAY).requests == 2
+    with pytest.raises(CommandError, match="--store-only is for usage"):
+        call_command("consume", "denials", "--store-only")
 
 
 @pytest.mark.usefixtures("clickhouse")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,17 +61,21 @@ class EmbeddedQueue:
         if not self._anything_visible(now):  # a look costs no lock; consumers look often
             return []
         with self._transaction():
-            rows = self._db.execute(
-                "UPDATE messages SET attempts = attempts + 1, visible_at = ? WHERE id IN ("
-                "SELECT id FROM messages WHERE queue = ? AND visible_at <= ? ORDER BY visible_at, id LIMIT ?"
-                ") RETURNING id, body, attempts, sent_at",
-                (now + self.limits.visibility_seconds * 1000, self.name, now, most or self.limits.batch),
-            ).fetchall()
+            found = self._db.execute(
+                "SELECT id FROM messages WHERE queue = ? AND visible_at <= ? ORDER BY visible_at, id LIMIT ?",
+                (self.name, now, most or self.limits.batch),
+            )
+            runs = _runs(row[0] for row in found.fetchall())
+            until = now + self.limits.visibility_seconds * 1000
+            hide = "UPDATE messages SET attempts = attempts + 1, visible_at = ? WHERE id BETWEEN ? AND ?"
+            self._db.executemany(hide, [(until, *run) for run in runs])
+            read = "SELECT id, body, attempts, sent_at FROM messages WHERE id BETWEEN ? AND ?"
+            messages = [Message(*row) for run in runs for row in self._db.execute(read, run)]
             self._bury(
-                [row[0] for row in rows if row[2] > self.limits.retries],
+                [message.id for message in messages if message.attempts > self.limits.retries],
                 f"not acknowledged after {self.limits.retries} deliveries",
             )
-        return [Message(*row) for row in sorted(rows) if row[2] <= self.limits.retries]
+        return [message for message in messages if message.attempts <= self.limits.retries]
 
     def _anything_visible(self, now: int) -> bool:
         sql = "SELECT 1 FROM messages WHERE queue = ? AND visible_at <= ? LIMIT 1"
@@ -79,7 +83,8 @@ class EmbeddedQueue:
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
         with self._transaction():
-            self._db.executemany("DELETE FROM messages WHERE id = ?", [(message.id,) for message in messages])
+            runs = _runs(message.id for message in messages)
+            self._db.executemany("DELETE FROM messages WHERE id BETWEEN ? AND ?", runs)
 
     def release(self, messages: Sequence[Message], *, delay_seconds: int = 0) -> None:
         at = _now_ms() + delay_seconds * 1000
@@ -135,3 +140,14 @@ class EmbeddedQueue:
             [(reason, now, each) for each in ids],
         )
         self._db.executemany("DELETE FROM messages WHERE id = ?", [(each,) for each in ids])
+
+
+def _runs(ids: Iterable[int]) -> list[tuple[int, int]]:
+    """Ids as runs of consecutive ones, first and last: most are, and one statement then does for many."""
+    runs: list[tuple[int, int]] = []
+    for each in sorted(ids):
+        if runs and runs[-1][1] == each - 1:
+            runs[-1] = (runs[-1][0], each)
+        else:
+            runs.append((each, each))
+    return runs
