@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import spend.closing.trail
 import spend.cost_centres.trail
+import spend.exploring.trail
 import spend.exports.trail
 import spend.importing.trail  # noqa: F401 - registers its own words
 import spend.reports.trail  # noqa: F401 - registers its own words

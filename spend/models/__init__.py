@@ -10,6 +10,7 @@ from spend.models.importing import ImportingTenant, ImportPart, UsageImport
 from spend.models.reconciling import InvoiceComparison
 from spend.models.report import Report, ReportMail, ReportRecipient, ReportSending
 from spend.models.rerating import ReratedTenant, Rerating, ReratingPlan
+from spend.models.saved_view import DefaultView, SavedView
 from spend.models.unpriced import UnpricedModel
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Booking",
     "CostCentreBook",
     "CountedZone",
+    "DefaultView",
     "DirtyDay",
     "Export",
     "Forecast",
@@ -31,6 +33,7 @@ __all__ = [
     "ReratedTenant",
     "Rerating",
     "ReratingPlan",
+    "SavedView",
     "Statement",
     "UnpricedModel",
     "UsageImport",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -19,6 +19,7 @@ from spend.exploring.filters import pairs_of
 from spend.exploring.forms import ExploreForm, NarrowForm
 from spend.exploring.measures import MEASURES, together
 from spend.exploring.present import shown
+from spend.exploring.queries import default_view, may_change, may_share, views_seen
 from spend.exploring.result import explore
 from spend.exploring.view import Problem, View, read
 from spend.exploring.words import Words
@@ -72,6 +73,10 @@ def page(request: HttpRequest) -> HttpResponse:
     asked = asked_by(cast(TenantRequest, request))
     if "add" in request.GET:
         return _narrowed(asked)
+    if not request.GET:
+        begins = default_view(asked.request.tenant, asked.request.user)
+        if begins is not None:
+            return redirect("spend:saved_view", begins.pk)
     return _answer(asked, "spend/explore.html")
 
 
@@ -198,7 +203,22 @@ def _controls(asked: Asked, words: Words, tags: list[str]) -> dict[str, Any]:
         "pairs": view.pairs(),
         "chips": chips,
         "unnarrowed": replace(view, only={}, without={}).query(),
+        **_saved(asked),
         "summary": _summary(view, asked.period),
+    }
+
+
+def _saved(asked: Asked) -> dict[str, Any]:
+    """The views that can be chosen, and the one that the address says it is of."""
+    request = asked.request
+    views = list(views_seen(request.tenant, request.user))
+    saved = next((each for each in views if each.pk == request.GET.get("saved")), None)
+    return {
+        "saved_views": views,
+        "saved": saved,
+        "saved_same": saved is not None and saved.query == asked.view.query(),
+        "saved_changes": saved is not None and may_change(request, saved),
+        "shares": may_share(request),
     }
 
 

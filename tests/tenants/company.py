@@ -19,7 +19,7 @@ from pricing.actions.overrides import create_override
 from pricing.actions.sync import sync_prices
 from pricing.override_rules import OverrideSettings
 from publishing.models import KvEntry, Reconciliation
-from spend.models import Anomaly, Export, UsageImport
+from spend.models import Anomaly, Export, InvoiceComparison, SavedView, UsageImport
 from spend.reports.actions import Wanted, schedule_report, try_report
 from spend.rerating.actions import start_dry_run
 from tenants.actions.invitations import invite
@@ -149,15 +149,43 @@ class Company:
                 end_ms=1_793_491_200_000,
                 created_by="u",
             )
+            invoice = InvoiceComparison.objects.create(
+                tenant=self.tenant,
+                kind="invoice",
+                provider="acme",
+                file_name="invoice.csv",
+                tolerance=0,
+                first=date(2026, 11, 1),
+                last=date(2026, 11, 1),
+                totals=dict.fromkeys(
+                    (
+                        "theirs",
+                        "ours",
+                        "difference",
+                        "bypassed",
+                        "mispriced",
+                        "late",
+                        "credit",
+                        "rounding",
+                        "unexplained",
+                    ),
+                    "0",
+                ),
+                created_by="u",
+            )
             export = Export.objects.create(
                 tenant=self.tenant, kind="spend", format="csv", query="first=2026-01-01&last=2026-01-02", created_by="u"
             )
-        anomaly = Anomaly.objects.create(
-            tenant=self.tenant, day=date(2026, 11, 1), charge=2_000_000, expected=1_000_000, bound=1_500_000
-        )
+            anomaly = Anomaly.objects.create(
+                tenant=self.tenant, day=date(2026, 11, 1), charge=2_000_000, expected=1_000_000, bound=1_500_000
+            )
         with tenant_scope(self.tenant.id):
             report = schedule_report(tenant=self.tenant, wanted=Wanted(name="Weekly", people=[listed.pk]), by=SOMEBODY)
             sending = try_report(report=report, by=Actor("user", listed.pk))
+        with tenant_scope(self.tenant.id):
+            view = SavedView.objects.create(
+                tenant=self.tenant, owner=self.person(Role.TENANT_ADMIN).user, name="Ours", query="by=key", shared=True
+            )
         audit = AuditEvent.objects.filter(tenant_id=self.tenant.id).latest("id")
         entry = KvEntry.objects.create(
             env="dev",
@@ -191,8 +219,10 @@ class Company:
             "anomaly_id": anomaly.pk,
             "export_id": export.pk,
             "import_id": usage_import.pk,
+            "comparison_id": invoice.pk,
             "report_id": report.pk,
             "sending_id": sending.pk,
+            "view_id": view.pk,
             "channel_id": channel.id,
             "delivery_id": delivery.id,
             "audit_event_id": audit.pk,
@@ -232,6 +262,7 @@ MISSING: dict[str, Any] = {
     "anomaly_id": "y_000000000000",
     "export_id": "x_000000000000",
     "import_id": "im_000000000000",
+    "comparison_id": "ic_000000000000",
     "report_id": "rp_000000000000",
     "sending_id": "rs_000000000000",
     "channel_id": "c_000000000000",
