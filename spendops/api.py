@@ -14,6 +14,7 @@ from spend.cost_centres.api import cost_centres
 from spend.exports.api import exported
 from spend.rerating.api import rerating
 from spend.importing.api import imported
+from spend.reconciling.api import invoices
 from tenants.api.audit import audit
 from tenants.api.keys import keys
 from tenants.api.leaks import leaks
@@ -45,6 +46,7 @@ api.add_router("/spend", spend)
 api.add_router("/usage", usage)
 api.add_router("/denials", denials)
 api.add_router("/imports", imported)
+api.add_router("/invoices", invoices)
 api.add_router("/exports", exported)
 api.add_router("/statements", statements)
 api.add_router("/cost-centres", cost_centres)

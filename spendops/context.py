@@ -25,6 +25,7 @@ NAVIGATION = (
     ("Exports", "spend:exports", "download"),
     ("Imports", "spend:imports", "upload"),
     ("Reports", "spend:reports", "mail"),
+    ("Reconcile", "spend:reconcile", "scale"),
     ("Budgets", "budgets:list", "wallet"),
     ("Projects", "tenants:projects", "folders"),
     ("API keys", "tenants:keys", "key"),

@@ -97,7 +97,7 @@ def classify(rows: Iterable[Row], *, tolerance: int) -> list[Row]:
     by_model: dict[str, list[int]] = defaultdict(list)
     for place, row in enumerate(found):
         by_model[row.model].append(place)
-    newest = max((row.day for row in found), default=date.min) - timedelta(days=NEWEST_DAYS - 1)
+    newest = max((row.day for row in found), default=date.max) - timedelta(days=NEWEST_DAYS - 1)
     for places in by_model.values():
         _evened_out(found, places, left, tolerance)
         _newest(found, places, left, newest)

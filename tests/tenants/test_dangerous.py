@@ -166,6 +166,10 @@ OPERATIONS: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = 
     ("POST", "/imports/{import_id}/confirm"): lambda ids: {},
     ("POST", "/imports/{import_id}/withdraw"): lambda ids: {},
     ("DELETE", "/imports/{import_id}"): lambda ids: {},
+    ("POST", "/invoices"): lambda ids: {
+        "start_time": 1_793_491_200,
+        "results": [{"amount": {"value": 1}, "line_item": "small, input"}],
+    },
     ("PUT", "/cost-centres"): lambda ids: CENTRES | {"version": 0},
     ("POST", "/statements/{month}/seal"): lambda ids: {
         "charge_usd": "0.000041550000",
