@@ -14,11 +14,12 @@ from pricing.rates.base import Rate, RatesError
 from pricing.rates.queries import rate_on
 from spend.clickhouse.client import ask
 from spend.closing.booking import FIRST_HOUR
-from spend.models import CountedZone, DirtyDay, MonthSeal, Rerating
+from spend.models import CountedZone, DirtyDay, MonthSeal, Rerating, UsageImport
 from spend.periods import month_end
 from spend.queries.freshness import complete_to
 from spend.queries.rollup import counted_days
-from spend.zones import calendar, moment_of
+from spend.retention import usage_kept_from
+from spend.zones import calendar, calendar_of, moment_of
 from tenants.errors import RefusedError, StatusError
 from tenants.models import Tenant
 from wire.display import moment
@@ -70,19 +71,27 @@ def months_of(tenant: Tenant, *, today: date) -> list[Month]:
 
 
 def first_month(tenant_id: str) -> date | None:
-    """The month of the first usage that is known; None when there is none."""
+    """The month of the first usage that is known, and whose calls are all kept; None when there is none."""
     sql = (
         f"SELECT count(), min(day) FROM {counted_days('tenant_id = %(tenant_id)s')}"  # noqa: S608
         " WHERE requests > 0 OR charge != 0"
     )
     days, first = ask(sql, tenant_id=tenant_id, purpose="months")[0]
-    return first.replace(day=1) if days else None
+    return _kept(tenant_id, first.replace(day=1)) if days else None
 
 
 def next_month(tenant_id: str, seals: Iterable[MonthSeal] | None = None) -> date | None:
     """The month to be sealed next: the one after the last that is, or that of the first usage. None without usage."""
     known = [seal.month for seal in (seals_of(tenant_id) if seals is None else seals)]
-    return month_after(max(known)) if known else first_month(tenant_id)
+    return _kept(tenant_id, month_after(max(known))) if known else first_month(tenant_id)
+
+
+def _kept(tenant_id: str, month: date) -> date:
+    """A month, or the first one after it whose calls are all kept: the others cannot be stated any more."""
+    since, days = usage_kept_from(), calendar_of(tenant_id)
+    while days.bounds(month)[0] < since:
+        month = month_after(month)
+    return month
 
 
 def refuse_unsealable(tenant: Tenant, month: date) -> datetime:
@@ -114,7 +123,7 @@ def refuse_unsealable(tenant: Tenant, month: date) -> datetime:
             "Wait until they are, or see what was set aside."
         )
     _refuse_uncounted(tenant, month)
-    _refuse_rerating(tenant, end)
+    _refuse_jobs(tenant, end)
     rate_of(tenant.currency, month)
     return complete
 
@@ -140,9 +149,13 @@ def _refuse_uncounted(tenant: Tenant, month: date) -> None:
         raise StatusError(f"Days of {month:%B %Y} are just being counted anew. Try again in a moment.")
 
 
-def _refuse_rerating(tenant: Tenant, end: int) -> None:
+def _refuse_jobs(tenant: Tenant, end: int) -> None:
     open_states = (Rerating.Status.WAITING, Rerating.Status.RUNNING)
     jobs = Rerating.objects.filter(Q(tenant_id=tenant.id) | Q(tenant_id=""), dry=False, status__in=open_states)
     job = jobs.filter(begin__lt=moment_of(end)).first()
     if job is not None:
         raise StatusError(f"The re-rating {job.pk} is at work. Wait until it is done, or stop it.")
+    status = UsageImport.Status
+    running = UsageImport.objects.filter(tenant=tenant, status__in=(status.IMPORTING, status.WITHDRAWING)).first()
+    if running is not None:
+        raise StatusError(f"The import of {running.file_name} is at work. Wait until it is done.")

@@ -177,6 +177,7 @@ def _context(job: Rerating, seen: str) -> dict[str, Any]:
         "done": done,
         "whole": whole,
         "difference": _signed(whole.difference),
+        "adjusted": _signed(whole.adjusted_charge),
         "charge_note": f"{usd(whole.charge_before)} before, {usd(whole.charge_after)} after",
         "unpriced_note": f"{whole.unpriced_before:,} before",
         "tenants": [

@@ -23,19 +23,21 @@ from spend.closing.actions import seal_month
 from spend.closing.booking import NotYetError, booking
 from spend.closing.drafts import Totals, draft
 from spend.closing.ids import arrived_ms, derived_id, is_derived
+from spend.closing.months import next_month
 from spend.closing.pdf import rendered
 from spend.closing.run import seal_all
 from spend.closing.statement import converted, read
 from spend.cost_centres.actions import change_cost_centres
 from spend.cost_centres.rules import Book, Rule
 from spend.ingest import insert_usage, store_usage
-from spend.models import Booking, DirtyDay, MonthSeal, Rerating, Statement
+from spend.models import Booking, DirtyDay, MonthSeal, Rerating, Statement, UsageImport
 from spend.queries.requests import request_by_id
 from spend.queries.slices import Slice, cells
 from spend.rerating.queries import found_by
 from spend.rollup import recount
 from spend.tasks import seal_months
 from spend.zones import ms_of
+from tenants.actions.projects import create_project
 from tenants.actions.tenants import change_tenant
 from tenants.errors import InvalidSettingError, RefusedError
 from tenants.models import Tenant
@@ -174,7 +176,7 @@ def test_what_waits_in_a_queue_is_waited_for(queues, time_machine):
     assert read(seal().body)["totals"]["total"]["requests"] == 2
 
 
-def test_a_re_rating_at_work_is_waited_for():
+def test_a_re_rating_and_an_import_at_work_are_waited_for():
     tenant(TENANT)
     sync_and_approve(acme())
     count([small(1, NOON)])
@@ -184,6 +186,18 @@ def test_a_re_rating_at_work_is_waited_for():
     with pytest.raises(RefusedError, match=f"{job.pk} is at work"):
         begin()
     Rerating.objects.update(status="stopped")
+    UsageImport.objects.create(
+        tenant_id=TENANT,
+        project=create_project(tenant=Tenant.objects.get(), name="P", by=BY),
+        file_name="usage.csv",
+        size=1,
+        status="importing",
+        price_version=1,
+        override_version=0,
+    )
+    with pytest.raises(RefusedError, match=r"The import of usage.csv is at work"):
+        begin()
+    UsageImport.objects.update(status="done")
     begin()
 
 
@@ -289,6 +303,17 @@ def verified() -> dict:
     with suppress(SystemExit):
         call_command("verify_statements", "--json", stdout=out)
     return json.loads(out.getvalue())
+
+
+def test_a_month_whose_calls_are_kept_no_more_is_neither_stated_nor_compared(settings):
+    tenant(TENANT)
+    count([usage(1, datetime(2026, 9, 5, tzinfo=UTC)), usage(2, NOON)])
+    seal(SEPTEMBER)
+    settings.USAGE_RETENTION_DAYS = (timezone.now() - datetime(2026, 9, 20, tzinfo=UTC)).days
+    command("TRUNCATE TABLE usage_events", purpose="test")
+    assert verified()["differences"] == []
+    MonthSeal.objects.all().update(month=date(2026, 7, 1))
+    assert next_month(TENANT) == OCTOBER
 
 
 def test_verification_finds_what_was_changed_behind_our_back():
