@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import os
 import time
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,9 +26,11 @@ from pricing.sources.genai_prices import GenaiPrices
 from spend.anomalies.run import look_for_anomalies
 from spend.forecasts.run import make_forecasts
 from spend.ingest import store_denials
+from spend.models import Anomaly
 from spendops.context import NAVIGATION
 from spendops.ring.believable import denials, usage
 from tenants.models import Tenant
+from tenants.scope import across_tenants
 from tests.chromium import Window
 from tests.spend.customer import Customer
 from wire.events import UsageEvent
@@ -38,6 +41,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pyte
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1440, "height": 900}
 DEADLINE_MS = 15_000  # how long a page may take to show a call by itself before the test gives up
+COSTLY = {"model_asked": "gpt-4o", "model_priced": "gpt-4o", "cost": "7.25"}
 BARS = "#spend-chart .barlayer .trace.bars"
 
 
@@ -56,6 +60,9 @@ def usage_of_weeks(customer) -> list[UsageEvent]:
     callers = customer.believable_callers()
     events = usage(callers, book, until=customer.now, days=51)
     customer.count(events)
+    runaway = next(event for event in reversed(events) if event.model_priced == "gpt-4o")
+    day_before = customer.midnight - timedelta(hours=9)
+    customer.call(day_before, **{name: getattr(runaway, name) for name in ("project", "key", "provider")}, **COSTLY)
     store_denials(denials(callers, until=customer.now, number=24))
     for name, amount in (("Everything", "45"), ("Small print", "20")):
         create_budget(tenant=customer.tenant, wanted=Settings(name=name, amount=amount), by=by)
@@ -68,8 +75,11 @@ def usage_of_weeks(customer) -> list[UsageEvent]:
 def addresses(events: list[UsageEvent]) -> dict[str, str]:
     """The sidebar's pages by name, and those below them that this package owns."""
     pages = {label.lower().replace(" ", "-"): reverse(name) for label, name, _ in NAVIGATION}
+    with across_tenants("the only tenant"):
+        anomaly = Anomaly.objects.get()
     priced = next(event for event in reversed(events) if event.cost and event.units)
     return pages | {
+        "anomaly": reverse("spend:anomaly", args=[anomaly.pk]),
         "spend-table": "/spend?view=table",
         "spend-compared": "/spend?compare=before&group=project",
         "spend-cumulative": "/spend?view=cumulative&group=project",
