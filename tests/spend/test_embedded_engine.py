@@ -199,13 +199,18 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path):
         with embedded_clickhouse(tmp_path) as port, contextlib.closing(_Closing(port)) as own:
             own.client.execute("CREATE DATABASE IF NOT EXISTS trial ENGINE = Atomic")
             own.client.execute("CREATE TABLE IF NOT EXISTS trial.kept (n UInt64) ENGINE = MergeTree ORDER BY n")
-            killer = threading.Timer(0.4, os.kill, (_pid_of(port), signal.SIGKILL))
+            pid, enough = _pid_of(port), threading.Event()
+            killer = threading.Thread(
+                target=lambda pid=pid, enough=enough: enough.wait(60) and os.kill(pid, signal.SIGKILL)
+            )
             killer.start()
             with contextlib.suppress(driver_errors.Error, EOFError, OSError):
                 for batch in range(10_000):
                     first = life * 10_000_000 + batch * 100
                     own.client.execute("INSERT INTO trial.kept VALUES", [(first + n,) for n in range(100)])
                     acknowledged.append(first)
+                    if batch == 5:  # soon, in the middle of whatever comes next
+                        enough.set()
             killer.join()
     with embedded_clickhouse(tmp_path) as port, contextlib.closing(_Closing(port)) as own:
         kept = {n for (n,) in own.client.execute("SELECT n FROM trial.kept")}
@@ -224,3 +229,15 @@ def _pid_of(port: int) -> int:
                 if str(descriptor.readlink()) == socket_name:
                     return int(folder.name)
     raise AssertionError(f"nobody listens on {port}")
+
+
+def test_the_engine_does_without_packages_that_cost_memory(tmp_path):
+    """chDB takes them when they are installed, for data frames that nobody asks it for."""
+    asked = (
+        "import sys; from pathlib import Path; from spend.clickhouse.embedded.engine import Engine;"
+        f"Engine(Path({str(tmp_path / 'data')!r})).close();"
+        "print(sorted({'numpy', 'pandas', 'pyarrow'} & set(sys.modules)))"
+    )
+    folder = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, cwd=folder, check=True)
+    assert done.stdout == "[]\n"
