@@ -173,20 +173,6 @@ class Company:
                 ),
                 created_by="u",
             )
-            invoice = InvoiceComparison.objects.create(
-                tenant=self.tenant,
-                kind="invoice",
-                provider="acme",
-                file_name="invoice.csv",
-                tolerance=0,
-                first=date(2026, 11, 1),
-                last=date(2026, 11, 1),
-                totals=dict.fromkeys(
-                    ("theirs", "ours", "difference", "bypassed", "mispriced", "late", "credit", "rounding", "unexplained"),
-                    "0",
-                ),
-                created_by="u",
-            )
             export = Export.objects.create(
                 tenant=self.tenant, kind="spend", format="csv", query="first=2026-01-01&last=2026-01-02", created_by="u"
             )
