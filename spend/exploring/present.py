@@ -17,7 +17,7 @@ from spend.exploring.result import Explored, Row, value_of
 from spend.exploring.view import Drawn, View
 from spend.exploring.words import Words
 from spend.periods import Period
-from spend.queries.dimensions import label_of
+from spend.queries.dimensions import in_words, label_of
 from spend.queries.slices import OTHER, Cell
 from wire import display
 from wire.display import counted, days
@@ -40,7 +40,8 @@ def shown(found: Explored, words: Words, zone: str) -> dict[str, Any]:
         "measure": found.measure,
         "nothing": not found.total.requests and not found.total.charge and not found.total.cost,
         "by_label": label_of(view.by) if view.by else "",
-        "then_label": label_of(view.then) if view.then else "",
+        "by_words": in_words(view.by) if view.by else "",
+        "then_words": in_words(view.then) if view.then else "",
         "legend": [(_named(view, words, each.value), each.number) for each in found.series],
         "switches": [
             {"label": label, "query": view.query(drawn=drawn), "current": view.drawn is drawn}

@@ -81,6 +81,12 @@ def dimension(name: str, tenant_id: str = "") -> Dimension:
     raise ValueError(f"Spend cannot be grouped by {name[:80]!r}: choose one of {', '.join(LABELS)}, or tag:<name>.")
 
 
+def in_words(name: str) -> str:
+    """What a dimension is called within a sentence: "model", but "API key" and a tag as it is written."""
+    label = label_of(name)
+    return label if label[:2].isupper() else f"{label[:1].lower()}{label[1:]}"
+
+
 def label_of(name: str) -> str:
     """What a dimension is called."""
     return LABELS.get(name) or f"Tag “{name.removeprefix(TAG)}”"

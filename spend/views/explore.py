@@ -24,7 +24,7 @@ from spend.exploring.result import explore
 from spend.exploring.view import Problem, View, read
 from spend.exploring.words import Words
 from spend.periods import Period
-from spend.queries.dimensions import LABELS, label_of
+from spend.queries.dimensions import LABELS, in_words, label_of
 from spend.queries.freshness import freshness
 from spend.queries.ratios import denied, latency
 from spend.queries.slices import cells
@@ -225,7 +225,7 @@ def _saved(asked: Asked) -> dict[str, Any]:
 def _summary(view: View, period: Period) -> str:
     parts = [
         period.label,
-        f"{MEASURES[view.measure].label.lower()} by {label_of(view.by).lower() if view.by else 'all'}",
+        f"{MEASURES[view.measure].label.lower()} by {in_words(view.by) if view.by else 'all'}",
     ]
     filters = len(pairs_of(view.only, view.without))
     return ", ".join([*parts, *([counted(filters, "filter")] if filters else [])])

@@ -18,9 +18,11 @@ from spend.exploring.filters import filters_of, pairs_of, query_string
 from spend.exploring.measures import MEASURES
 from spend.exploring.view import View, read
 from tenants.models import Tenant
+from tenants.permissions import Role
 from tests.spend.customer import Customer
 from tests.spend.events import event_id
 from tests.spend.test_pages_requests import text_of
+from tests.tenants.company import Company
 from wire.events import Denied
 
 ZONES = ["UTC", "Asia/Kolkata", "America/New_York", "Pacific/Chatham"]
@@ -435,3 +437,38 @@ def test_no_parameter_shows_a_stranger_s_usage(admin_client, customer):
         offered = admin_client.get(f"/explore/values?period=7d&add={dimension}").content.decode()
         assert "their" not in offered
         assert "stranger" not in offered
+
+
+def test_a_developer_sees_only_the_usage_of_own_keys(clickhouse, db):
+    company = Company()
+    developer = company.person(Role.DEVELOPER)
+    own = company.ids["key_id"]
+    customer = Customer(company.tenant)
+    known = {"tenant": company.tenant.id, "project": company.ids["project_id"]}
+    customer.count(
+        [
+            customer.event(key=own, cost="3", tags={"team": "mine"}, **known),
+            customer.event(cost="40", end_user="somebody else", tags={"secret": "x"}),
+        ]
+    )
+    everybody = company.person(Role.FINANCE_VIEWER)
+    assert figure_of(everybody.get("/explore?period=7d").content.decode()) == 43
+    for query in (
+        "",
+        "&by=key",
+        "&by=key&compare=previous",
+        "&by=tag:team&chart=table",
+        "&by=project&then=key",
+        "&zone=Asia/Tokyo",
+    ):
+        page = developer.get(f"/explore?period=7d{query}")
+        assert figure_of(page.content.decode()) == 3, query
+        assert "checkout-web" not in page.content.decode()
+        assert "secret" not in page.content.decode()
+    others = f"key={customer.key.id}"
+    assert "Nothing matches" in text_of(developer.get(f"/explore?by=key&period=7d&{others}"))
+    assert developer.get(f"/api/v1/spend?period=7d&{others}").json()["items"] == []
+    assert developer.get("/api/v1/spend?period=7d").json()["total"]["charge_usd"] == "3.000000000000"
+    assert len(developer.get("/api/v1/usage?period=7d").json()["items"]) == 1
+    assert "somebody else" not in developer.get("/explore/values?period=7d&add=end_user").content.decode()
+    assert "1 of 1" not in text_of(developer.get(f"/explore/ratios?period=7d&{others}"))

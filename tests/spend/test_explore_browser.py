@@ -76,6 +76,33 @@ def test_a_view_is_put_together_by_hand_and_stays_in_the_address(admin_window, u
     assert admin_window.complaints == []
 
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_view_is_saved_shared_and_begun_with(admin_window, site, usage_of_weeks, size):
+    page = admin_window.page
+    page.set_viewport_size(size)
+    page.goto("/explore?by=key&period=7d")
+    settled(page)
+    page.get_by_text("Save view", exact=True).click()
+    keep_picture(page, f"explore-save-{size['width']}")
+    complaints = [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in Axe().run(page).response["violations"]]
+    page.get_by_label("Name", exact=True).fill("Keys of a week")
+    page.get_by_label("Share with Example Corp").check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("The view “Keys of a week” is saved.")).to_be_visible()
+    page.locator(".explore-saved summary").first.click()
+    page.get_by_role("link", name="All views").click()
+    page.get_by_role("button", name="Begin with Keys of a week").click()
+    expect(page.get_by_text("Explore now begins with")).to_be_visible()
+    page.get_by_text("Change", exact=True).last.click()
+    keep_picture(page, f"saved-views-{size['width']}")
+    complaints += [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in Axe().run(page).response["violations"]]
+    assert admin_window.sideways() <= 0
+    page.goto("/explore")
+    expect(page.get_by_role("heading", name="Spend by API key, daily")).to_be_visible()
+    assert "saved=v_" in page.url
+    assert (complaints, admin_window.complaints) == ([], [])
+
+
 def test_a_call_moves_the_view_by_itself(admin_window, customer):
     page = admin_window.page
     customer.call(cost="1.25")
