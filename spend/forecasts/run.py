@@ -16,6 +16,7 @@ import structlog
 from django.conf import settings
 from django.utils import timezone
 
+from spend.anomalies.rules import expected_on
 from spend.forecasts.fitting import LEAST, Fitted, Task
 from spend.models import Forecast
 from spend.periods import each_day
@@ -32,6 +33,8 @@ QUIET_DAYS = 28  # who used nothing for so long has nothing to forecast
 TENANTS_AT_ONCE = 500
 FITS_AT_ONCE = 10
 FIT_SECONDS = 180  # for FITS_AT_ONCE of them; one takes less than a second
+LEVEL_DAYS = 3  # odd days within so many of one another …
+LEVEL_LEAST = 3  # … and so many of them are a new level
 _PLACES = Decimal("0.000001")
 
 
@@ -96,7 +99,21 @@ def histories_of(zones: Mapping[str, str]) -> Iterator[History]:
             yield History(tenant, today, ())
             continue
         span = each_day(min(closed), today - timedelta(days=1))
-        yield History(tenant, today, tuple(days.get(day, Decimal(0)) for day in span))
+        yield History(tenant, today, ordinary({day: days.get(day, Decimal(0)) for day in span}))
+
+
+def ordinary(days: Mapping[date, Decimal]) -> tuple[Decimal, ...]:
+    """The days' charges in their order, odd days as what was to be expected of them (see `spend.anomalies.rules`).
+
+    One runaway day says nothing about the days to come. Several close together may be a new level: they stay.
+    """
+    odd = {day: band[0] for day in days if (band := expected_on(days, day)) is not None and days[day] > band[1]}
+    alone = {
+        day
+        for day in odd
+        if sum(day + timedelta(days=number) in odd for number in range(-LEVEL_DAYS, LEVEL_DAYS + 1)) < LEVEL_LEAST
+    }
+    return tuple(odd[day] if day in alone else charge for day, charge in days.items())
 
 
 def fitted_apart(series: Sequence[Sequence[Decimal]], *, days: int = AHEAD_DAYS) -> list[Fitted]:

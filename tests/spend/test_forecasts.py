@@ -13,7 +13,7 @@ from django.core.management import call_command
 
 from spend.forecasts.fitting import CHECK_DAYS, Task, fit
 from spend.forecasts.queries import outlook
-from spend.forecasts.run import AHEAD_DAYS, FittingError, fitted_apart, make_forecasts
+from spend.forecasts.run import AHEAD_DAYS, FittingError, fitted_apart, make_forecasts, ordinary
 from spend.models import Forecast
 from tenants.scope import across_tenants
 from tests.spend.conftest import count, tenant
@@ -62,6 +62,15 @@ def test_short_histories_and_days_without_use_have_no_season_or_trouble():
     assert min(working_days.low) >= 0
     with pytest.raises(ValueError, match="too few"):
         fit(Task([1.0, 2.0], 5))
+
+
+def test_one_runaway_day_is_no_history_and_a_new_level_is():
+    days = {TODAY - timedelta(days=number): Decimal(100) for number in range(60, 0, -1)}
+    one = TODAY - timedelta(days=5)
+    assert set(ordinary(days | {one: Decimal(900)})) == {Decimal(100)}
+    level = {TODAY - timedelta(days=number): Decimal(300) for number in range(1, 6)}
+    assert ordinary(days | level)[-6:] == (100, 300, 300, 300, 300, 300)
+    assert ordinary({}) == ()
 
 
 def test_a_fit_that_fails_says_why(settings, tmp_path):
