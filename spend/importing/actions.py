@@ -19,6 +19,7 @@ from pricing.queries_overrides import newest_version
 from spend.closing.booking import closed_months
 from spend.importing.adapters import ADAPTERS
 from spend.importing.run import OPEN
+from spend.importing.settling import first_kept_day
 from spend.models import ImportPart, UsageImport
 from spend.zones import moment_of
 from tenants.actions.standing import hold_open
@@ -125,6 +126,8 @@ def withdraw_import(*, job: UsageImport, by: Actor) -> UsageImport:
             raise StatusError(
                 f"It has rows of months that are sealed (before {until}), which stay as they are: book an adjustment."
             )
+        if row.begin_ms < first_kept_day(row.tenant_id):
+            raise StatusError("It has rows of days whose single calls are not kept any more: they stay as they are.")
         _record("import.withdrawal_begun", row, by)
         row.status, row.error, row.claimed_until = UsageImport.Status.WITHDRAWING, "", None
         row.save(update_fields=["status", "error", "claimed_until"])

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from django.conf import settings
 
 from spend.importing.adapters.base import Adapter, Found
 from spend.importing.facts import KEY, Fact, buckets_in, facts_by_id, shapes_in
@@ -19,7 +20,15 @@ from spend.importing.passed import passed_on
 from spend.importing.price import Pricing
 from spend.importing.rows import COSTS, Bad, Place, Row, RowError, utc_day
 from spend.importing.scratch import Named
-from spend.importing.settling import DAY_MS, counted_buckets, counted_calls, newest_pricing, pricing_of, standing
+from spend.importing.settling import (
+    DAY_MS,
+    counted_buckets,
+    counted_calls,
+    first_kept_day,
+    newest_pricing,
+    pricing_of,
+    standing,
+)
 from spend.models import UsageImport
 from spend.zones import calendar_of, moment_of
 from tenants.models import Project
@@ -120,6 +129,7 @@ class Judge:
         }
         self._passes: dict[int, Passes] = {}
         self._zone = calendar_of(self._tenant)
+        self._kept_from = first_kept_day(self._tenant)
 
     def judge(self, chunk: Sequence[tuple[Found, Named | None]], findings: Findings, closed: int) -> list[Fact]:
         """Judge some rows, adding to the findings; the facts that are to be kept.
@@ -142,6 +152,11 @@ class Judge:
             month = self._zone.day_of(row.ts)
             raise RowError(
                 f"{month:%B %Y} is sealed: nothing comes into it any more. Book it as an adjustment instead."
+            )
+        if row.ts < self._kept_from:
+            raise RowError(
+                f"It is older than single calls are kept here ({settings.USAGE_RETENTION_DAYS} days): "
+                "its day cannot be counted anew."
             )
         project, pool = self._project(row)
         env = row.env or self._job.env

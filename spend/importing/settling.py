@@ -2,7 +2,8 @@
 
 The state that is wanted follows from the facts and from what passed the gateway, whatever happened before; an event
 that stands otherwise is written again with a higher rev. So whoever repeats it, after a crash as well, writes nothing
-new. Whoever writes holds the tenant (`holding`) and a booking of its months: sealed ones are left as they are.
+new. Whoever writes holds the tenant (`holding`) and a booking of its months: sealed ones are left as they
+are, and so are days of which single calls may be gone.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from spend.models import ImportingTenant
 from spend.queries.filters import Conditions
 from spend.queries.rollup import counted_days
 from spend.rerating.run import price_book
+from spend.retention import usage_kept_from
 from spend.rollup import mark_moments
 from spend.zones import calendar_of
 from wire.events import UsageEvent
@@ -140,10 +142,17 @@ def settle(tenant_id: str, books: Books, *, days: Iterable[int] = (), facts: Seq
     return written
 
 
+def first_kept_day(tenant_id: str) -> int:
+    """The first moment (Unix ms) of the tenant's first day of which all single calls stand; 0 when they are kept."""
+    kept = usage_kept_from()
+    days = calendar_of(tenant_id)
+    return days.bounds(days.day_of(kept))[1] if kept > 0 else 0
+
+
 def write(tenant_id: str, wanted: Mapping[str, UsageEvent], books: Books) -> int:
     """Write the events that stand otherwise than wanted, and mark the days of all of them."""
-    closed = books.closed_until(tenant_id)
-    events = [event for event in wanted.values() if event.ts >= closed]
+    fixed = max(books.closed_until(tenant_id), first_kept_day(tenant_id))
+    events = [event for event in wanted.values() if event.ts >= fixed]
     if not events:
         return 0
     stand = standing(tenant_id, events)
@@ -234,9 +243,11 @@ def settle_late(tenant_id: str) -> int:
         days = calendar_of(tenant_id)
         versions = _versions(tenant_id)
         changed = [day for day, version in versions.items() if row.settled.get(day.isoformat()) != version]
-        written = 0
+        kept, written = first_kept_day(tenant_id), 0
         for day in changed:
             begin, end = days.bounds(day)
+            if begin < kept:
+                continue
             with booking() as books:
                 written += settle(tenant_id, books, days=range(begin // DAY_MS * DAY_MS, end, DAY_MS))
             for page in calls_in(tenant_id, begin, end):

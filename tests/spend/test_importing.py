@@ -322,6 +322,17 @@ def test_a_report_grouped_otherwise_would_count_twice_and_is_refused(tenant):
     assert (coarser.counts["refused"], coarser.counts["new"]) == (1, 0)
 
 
+def test_days_of_which_calls_may_be_gone_are_left_as_they_are(tenant, settings):
+    job = bring(tenant, page(bucket(1, 10, 1)), "openai_usage")
+    settings.USAGE_RETENTION_DAYS = 5
+    late = check(tenant, page(bucket(9, 90, 9)), "openai_usage")
+    assert "older than single calls are kept here (5 days)" in late.errors[0][2]
+    with pytest.raises(StatusError, match="not kept any more"):
+        withdraw_import(job=job, by=BY)
+    assert settle() == 0
+    assert total(tenant).requests == 1
+
+
 def test_errors_are_counted_all_and_kept_up_to_a_thousand(tenant, monkeypatch):
     good = {"ts": "2026-11-01T09:30:00Z", "units": {"input": 10}}
     job = bring(tenant, b"\n".join([lines(good), *[b"{}"] * 1_100]))
