@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
+from spend.views import across as tenants_page
 from spend.views import anomalies as anomaly_pages
-from spend.views import reports as report_pages
 from spend.views import (
     cost_centres,
     denials,
@@ -23,11 +23,13 @@ from spend.views import (
     unpriced,
     what_if,
 )
+from spend.views import reports as report_pages
 
 app_name = "spend"
 urlpatterns: list[URLPattern] = [
     path("spend", overview.page, name="overview"),
     path("spend/data", overview.data, name="overview_data"),
+    path("spend/tenants", tenants_page.page, name="tenants"),
     path("spend/cache-saved", overview.cache_saved, name="cache_saved"),
     path("explore", explore.page, name="explore"),
     path("explore/data", explore.data, name="explore_data"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pricing.api.overrides import overrides
 from pricing.api.prices import prices
 from pricing.state.api import state
+from spend.across.api import spend_of_tenants
 from spend.anomalies.api import anomalies
 from spend.api import usage
 from spend.exploring.api import spend
@@ -15,6 +16,7 @@ from spend.exports.api import exported
 from spend.rerating.api import rerating
 from spend.importing.api import imported
 from spend.reconciling.api import invoices
+from spend.reports.api import reports
 from tenants.api.audit import audit
 from tenants.api.keys import keys
 from tenants.api.leaks import leaks
@@ -42,6 +44,7 @@ api.add_router("/keys/take-over", takeover)  # before the keys, so that neither 
 api.add_router("/keys/leaks", leaks)
 api.add_router("/keys", keys)
 api.add_router("/overrides", overrides)
+api.add_router("/spend/tenants", spend_of_tenants)
 api.add_router("/spend", spend)
 api.add_router("/usage", usage)
 api.add_router("/denials", denials)
@@ -50,6 +53,7 @@ api.add_router("/invoices", invoices)
 api.add_router("/exports", exported)
 api.add_router("/statements", statements)
 api.add_router("/cost-centres", cost_centres)
+api.add_router("/reports", reports)
 api.add_router("/anomalies", anomalies)
 api.add_router("/reratings", rerating)
 

@@ -26,6 +26,7 @@ NAVIGATION = (
     ("Imports", "spend:imports", "upload"),
     ("Reports", "spend:reports", "mail"),
     ("Reconcile", "spend:reconcile", "scale"),
+    ("All tenants", "spend:tenants", "building"),
     ("Budgets", "budgets:list", "wallet"),
     ("Projects", "tenants:projects", "folders"),
     ("API keys", "tenants:keys", "key"),
