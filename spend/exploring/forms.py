@@ -43,7 +43,7 @@ class ExploreForm(forms.Form):
     each = forms.ChoiceField(choices=[(Each.DAY.value, "Day"), (Each.HOUR.value, "Hour")], label="In steps of a")
     measure = forms.ChoiceField(choices=[(each.name, each.label) for each in MEASURES.values()], label="Measure")
     compare = forms.ChoiceField(
-        choices=[("", "Nothing"), (PREVIOUS, "The days before")], required=False, label="Compare with"
+        choices=[("", "Nothing"), (PREVIOUS, "Days before")], required=False, label="Compare with"
     )
     zone = forms.CharField(
         required=False, max_length=64, label="Days in", widget=OfferingInput(attrs={"autocomplete": "off"})

@@ -61,7 +61,9 @@ def _per_request(cell: Cell) -> Value:
 
 def _per_million(cell: Cell) -> Value:
     """Of all tokens, those of unpriced requests included, as on the spend page."""
-    return cell.charge * _MILLION / tokens_of(cell) if tokens_of(cell) else None
+    if not tokens_of(cell) or (_all_unpriced(cell) and not cell.charge):
+        return None
+    return cell.charge * _MILLION / tokens_of(cell)
 
 
 def _error_rate(cell: Cell) -> Value:

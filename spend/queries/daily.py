@@ -7,9 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from spend.clickhouse.client import ask
-from spend.queries.filters import Conditions
-from spend.queries.rollup import ERRORS, column_of, counted_days
+from spend.queries.slices import Each, Slice, cells
 
 
 class DailyRow(NamedTuple):
@@ -38,15 +36,22 @@ def daily_spend(
 ) -> list[DailyRow]:
     """Spend from the first to the last of the tenant's own days, both included, in the environments named (else all).
 
-    `keys` are the API keys whose spend may be seen; None means every key's.
-
-    Raises ValueError for a grouping that is not in `rollup.GROUPS`, UnavailableError when ClickHouse does not answer.
+    `keys` are the API keys whose spend may be seen; None means every key's. Raises what `slices.cells` raises.
     """
-    where = Conditions().days(first, last).envs(envs).keys(keys)
-    sql = (
-        f"SELECT day, {column_of(group_by)} AS grouped, sum(requests), sum(input_tokens), sum(output_tokens),"  # noqa: S608
-        f" sum(cached_tokens), sum(cost), sum(charge), sum(unpriced_requests), {ERRORS}"
-        f" FROM {counted_days(str(where))} GROUP BY day, grouped"
-        " HAVING sum(requests) > 0 OR sum(cost) != 0 OR sum(charge) != 0 ORDER BY day, grouped"
-    )
-    return [DailyRow(*row) for row in ask(sql, where.parameters, tenant_id=tenant_id, purpose="daily spend")]
+    of = Slice(first, last, only={"env": envs} if envs else {}, keys=keys)
+    found = cells(tenant_id, of, by=[group_by], each=Each.DAY, purpose="daily spend")
+    return [
+        DailyRow(
+            cell.begin,
+            cell.groups[0],
+            cell.requests,
+            cell.input_tokens,
+            cell.output_tokens,
+            cell.cached_tokens,
+            cell.cost,
+            cell.charge,
+            cell.unpriced_requests,
+            cell.errors,
+        )
+        for cell in found
+    ]

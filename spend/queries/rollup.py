@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from spend.queries.measures import OF_DAYS
-
 GROUPS = {
     "model": "model",
     "project": "project_id",
@@ -13,7 +11,6 @@ GROUPS = {
     "status": "status",
     "tier": "tier",
 }
-ERRORS = OF_DAYS["errors"]
 
 
 def counted_days(where: str) -> str:

@@ -7,9 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from spend.clickhouse.client import ask
-from spend.queries.filters import Conditions
-from spend.queries.rollup import ERRORS, counted_days
+from spend.queries.slices import Slice, cells
 
 
 class Totals(NamedTuple):
@@ -28,9 +26,8 @@ class Totals(NamedTuple):
 
 def totals(tenant_id: str, first: date, last: date, *, envs: Sequence[str] = ()) -> Totals:
     """The sums of the tenant's own days, both ends included; all zero when nothing was used."""
-    where = Conditions().days(first, last).envs(envs)
-    sql = (
-        "SELECT sum(requests), sum(input_tokens), sum(output_tokens), sum(cached_tokens), sum(cost), sum(charge),"  # noqa: S608
-        f" sum(unpriced_requests), sum(unpriced_tokens), {ERRORS} FROM {counted_days(str(where))}"
-    )
-    return Totals(*ask(sql, where.parameters, tenant_id=tenant_id, purpose="totals")[0])
+    found = cells(tenant_id, Slice(first, last, only={"env": envs} if envs else {}), purpose="totals")
+    return Totals(*(getattr(found[0], name) for name in Totals._fields)) if found else _NOTHING
+
+
+_NOTHING = Totals(0, 0, 0, 0, Decimal(0), Decimal(0), 0, 0, 0)

@@ -76,7 +76,7 @@ def page(request: HttpRequest) -> HttpResponse:
     if not request.GET:
         begins = default_view(asked.request.tenant, asked.request.user)
         if begins is not None:
-            return redirect("spend:saved_view", begins.pk)
+            return redirect("spend:explore_view", begins.pk)
     return _answer(asked, "spend/explore.html")
 
 

@@ -84,9 +84,9 @@ def change(request: HttpRequest, view_id: str) -> HttpResponse:
         wanted["shared"] = request.POST["shared"] == "yes"
     if wanted.get("shared") and not may_share(request):
         messages.error(request, _NO_SHARING)
-        return redirect("spend:saved_views")
+        return redirect("spend:explore_views")
     done = _changed(request, view, lambda: change_view(view=view, by=request.actor, **wanted), "The view is changed.")
-    return HttpResponseRedirect(address_of(done)) if "query" in wanted and done else redirect("spend:saved_views")
+    return HttpResponseRedirect(address_of(done)) if "query" in wanted and done else redirect("spend:explore_views")
 
 
 @needs(Permission.SPEND_VIEW, Permission.SPEND_VIEW_OWN)
@@ -96,7 +96,7 @@ def delete(request: HttpRequest, view_id: str) -> HttpResponse:
     request = cast(TenantRequest, request)
     view = view_for(request, view_id)
     _changed(request, view, lambda: delete_view(view=view, by=request.actor), f"The view “{view.name}” is deleted.")
-    return redirect("spend:saved_views")
+    return redirect("spend:explore_views")
 
 
 @needs(Permission.SPEND_VIEW, Permission.SPEND_VIEW_OWN)
@@ -108,7 +108,7 @@ def begin(request: HttpRequest, view_id: str) -> HttpResponse:
     usual = request.POST.get("begin") == "no"
     begin_with(tenant=request.tenant, user=request.user, view=None if usual else view)
     messages.success(request, "Explore begins as usual again." if usual else f"Explore now begins with “{view.name}”.")
-    return redirect("spend:saved_views")
+    return redirect("spend:explore_views")
 
 
 def address_of(view: SavedView) -> str:

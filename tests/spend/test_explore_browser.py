@@ -84,6 +84,7 @@ def test_a_view_is_saved_shared_and_begun_with(admin_window, site, usage_of_week
     settled(page)
     page.get_by_text("Save view", exact=True).click()
     keep_picture(page, f"explore-save-{size['width']}")
+    assert admin_window.sideways() <= 0
     complaints = [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in Axe().run(page).response["violations"]]
     page.get_by_label("Name", exact=True).fill("Keys of a week")
     page.get_by_label("Share with Example Corp").check()
@@ -94,6 +95,8 @@ def test_a_view_is_saved_shared_and_begun_with(admin_window, site, usage_of_week
     page.get_by_role("button", name="Begin with Keys of a week").click()
     expect(page.get_by_text("Explore now begins with")).to_be_visible()
     page.get_by_text("Change", exact=True).last.click()
+    expect(page.get_by_role("button", name="Delete")).to_be_in_viewport()
+    expect(page.locator("[aria-current=page]")).to_have_text("Explore")
     keep_picture(page, f"saved-views-{size['width']}")
     complaints += [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in Axe().run(page).response["violations"]]
     assert admin_window.sideways() <= 0
