@@ -28,7 +28,8 @@ class Compared(NamedTuple):
 
     @property
     def their_price(self) -> Decimal | None:
-        return self.theirs * 1_000_000 / self.their_tokens if self.their_tokens else None
+        charged = self.theirs - self.parts.get(Why.CREDIT, Decimal(0))
+        return charged * 1_000_000 / self.their_tokens if self.their_tokens else None
 
     @property
     def our_price(self) -> Decimal | None:

@@ -32,6 +32,7 @@ from wire.display import days, usd
 PER_PAGE = 50
 ROWS_SHOWN = 200
 ERRORS_SHOWN = 20
+_OF_PRICES = frozenset({Why.MISPRICED, Why.UNEXPLAINED})  # where both unit prices are worth a look
 MEANS = {
     Why.BYPASSED: "the provider counted usage that did not pass us",
     Why.MISPRICED: "the same usage at another price",
@@ -170,7 +171,7 @@ def _row(row: Compared) -> dict[str, Any]:
         "row": row,
         "difference": signed(row.difference),
         "parts": [{"label": LABELS[why], "amount": signed(amount)} for why, amount in row.parts.items()],
-        "prices": row.their_price is not None and row.our_price is not None,
+        "prices": row.their_price is not None and row.our_price is not None and not _OF_PRICES.isdisjoint(row.parts),
         "model_url": f"?{urlencode({'model': row.model})}" if row.model else "",
         "requests_url": f"{reverse('spend:requests')}?{urlencode(query)}" if row.our_requests and row.model else "",
     }
