@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -38,7 +37,7 @@ def begin_export(*, tenant: Tenant, wanted: Wanted, written: str, require_comple
     Raises RefusedError for what cannot be exported, and ClickHouseError when that cannot be found out.
     """
     of = wanted.slice
-    known = replace(wanted, slice=replace(of, zone=of.zone or tenant.time_zone))
+    known = wanted.in_zone(tenant.time_zone)
     job = Export(
         tenant=tenant,
         kind=wanted.kind,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from urllib.parse import parse_qsl
 from zoneinfo import available_timezones
@@ -57,11 +57,20 @@ class Wanted:
 
     @property
     def filters(self) -> list[str]:
-        """What it is narrowed by, in words and ids."""
-        of = self.slice
-        said = [f"{label_of(name)}: {_listed(values)}" for name, values in sorted(of.only.items())]
-        said += [f"{label_of(name)}: not {_listed(values)}" for name, values in sorted(of.without.items())]
+        """What it is narrowed by, with values as they are stored."""
+        return self.filters_with(lambda _, value: value or "(none)")
+
+    def filters_with(self, word: Callable[[str, str], str]) -> list[str]:
+        """What it is narrowed by; `word` says what a dimension's value is called."""
+        said = []
+        for sign, chosen in (("", self.slice.only), ("not ", self.slice.without)):
+            for name, values in sorted(chosen.items()):
+                said.append(f"{label_of(name)}: {sign}{', '.join(word(name, value) for value in values)}")
         return [*said, *(f"{_LABELS[name]}: {value}" for name, value in sorted(self.exactly.items()))]
+
+    def in_zone(self, own: str) -> Wanted:
+        """The same with the time zone spelt out: `own` where the tenant's own is meant."""
+        return self if self.slice.zone else replace(self, slice=replace(self.slice, zone=own))
 
     @property
     def title(self) -> str:
@@ -174,7 +183,3 @@ def _day(left: _Given, name: str) -> date:
         return date.fromisoformat(_one(left, name))
     except ValueError as error:
         raise InvalidSettingError(f"Give the {name} day of the period, like 2026-11-01.", field=name) from error
-
-
-def _listed(values: Sequence[str]) -> str:
-    return ", ".join(value or "(none)" for value in values)

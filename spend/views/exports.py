@@ -19,6 +19,7 @@ from django.views.decorators.http import require_safe
 
 from access.models import User
 from spend.clickhouse.errors import TooMuchError, UnavailableError
+from spend.exploring.words import Words
 from spend.exports.actions import (
     IncompleteError,
     begin_export,
@@ -32,7 +33,7 @@ from spend.exports.formats import KEPT
 from spend.exports.forms import ExportForm
 from spend.exports.queries import export_by_id, exports, is_open
 from spend.exports.reading import wanted_of_page
-from spend.exports.wanted import Format, Kind, Wanted, wanted_from
+from spend.exports.wanted import Format, Kind, Wanted, wanted_from, wanted_of
 from spend.models import Export
 from spend.queries.slices import Slice
 from spend.views.live import NOTHING_NEW, OUT_OF_REACH, stamp, today_of
@@ -64,8 +65,9 @@ def page(request: HttpRequest) -> HttpResponse:
     if request.GET.get("seen") == seen:
         return HttpResponse(status=NOTHING_NEW)
     people = dict(User.objects.filter(pk__in={row.created_by for row in rows}).values_list("pk", "name"))
+    words = Words(cast(TenantRequest, request).tenant.id, seen=None)
     context = {
-        "rows": [_shown(row, people) for row in rows],
+        "rows": [_shown(row, people, words) for row in rows],
         "seen": seen,
         "open": any(is_open(row) for row in rows),
         "days": settings.EXPORT_DAYS,
@@ -86,8 +88,15 @@ def new(request: HttpRequest) -> HttpResponse:
     except RefusedError as error:
         messages.error(request, error.message)
         return redirect("spend:export_new")
+    words = Words(request.tenant.id, seen=None)
     form = ExportForm(request.POST if request.method == "POST" else None, of=of)
-    context: dict[str, Any] = {"form": form, "of": of, "zone": of.slice.zone, "query": _address(of)}
+    context: dict[str, Any] = {
+        "form": form,
+        "of": of,
+        "zone": of.slice.zone,
+        "query": _address(of),
+        "filters": _filters(of, words),
+    }
     if request.method != "POST":
         try:
             context["reasons"] = completeness(request.tenant.id, of).reasons
@@ -202,13 +211,14 @@ def _asked(request: TenantRequest) -> Wanted:
     query: QueryDict = request.GET.copy()
     page_name, kind = query.pop("of", [""])[-1], query.pop("kind", [""])[-1]
     if page_name:
-        return wanted_of_page(page_name, query, request.tenant)
+        return wanted_of_page(page_name, query, request.tenant).in_zone(request.tenant.time_zone)
     if "first" not in query:
         today = today_of(request.tenant)
         of = Slice(today.replace(day=1), today, zone=request.tenant.time_zone)
         return Wanted(Kind.SPEND, of, ("model",))
     pairs = [(name, value) for name, values in query.lists() for value in values]
-    return wanted_from(Kind(kind) if kind in Kind.values else Kind.SPEND, pairs)
+    of_kind = Kind(kind) if kind in Kind.values else Kind.SPEND
+    return wanted_from(of_kind, pairs).in_zone(request.tenant.time_zone)
 
 
 def _address(of: Wanted) -> str:
@@ -216,12 +226,19 @@ def _address(of: Wanted) -> str:
     return f"{urlencode({'kind': of.kind.value})}&{of.query}"
 
 
+def _filters(of: Wanted, words: Words) -> list[str]:
+    """What it is narrowed by, by names."""
+    for chosen in (of.slice.only, of.slice.without):
+        words.learn("key", chosen.get("key", ()))
+    return of.filters_with(words.of)
+
+
 def _name(request: TenantRequest, export: Export) -> str:
     said = export.manifest
     return name_for(export, tenant_name=request.tenant.name, first=said["first_day"], last=said["last_day"])
 
 
-def _shown(row: Export, people: dict[str, str]) -> dict[str, Any]:
+def _shown(row: Export, people: dict[str, str], words: Words) -> dict[str, Any]:
     wanted = _wanted(row)
     kind, word = STATUS[Export.Status(row.status)]
     if row.status == Export.Status.DONE and row.partial:
@@ -233,7 +250,7 @@ def _shown(row: Export, people: dict[str, str]) -> dict[str, Any]:
         "what": wanted.title if wanted else row.get_kind_display(),
         "days": wanted.days if wanted else "",
         "zone": wanted.slice.zone if wanted else "",
-        "filters": wanted.filters if wanted else [],
+        "filters": _filters(wanted, words) if wanted else [],
         "format": row.get_format_display(),
         "kind": kind,
         "word": word,
@@ -250,8 +267,6 @@ def _shown(row: Export, people: dict[str, str]) -> dict[str, Any]:
 
 def _wanted(row: Export) -> Wanted | None:
     """What it holds; None when a later version reads its query no more."""
-    from spend.exports.wanted import wanted_of
-
     try:
         return wanted_of(row.kind, row.query)
     except RefusedError:

@@ -69,6 +69,7 @@ def body_of(response) -> bytes:
     ("page", "address", "kind", "expected"),
     [
         ("spend", "/spend?group=key&env=dev&period=7d", "spend", {"by": ["key"], "env": ["dev"]}),
+        ("explore", "/explore?by=key&not-env=prod", "spend", {"by": ["key"], "not-env": ["prod"]}),
         ("requests", "/requests?model=gpt-4o-mini&status=ok", "usage", {"called": ["gpt-4o-mini"], "status": ["ok"]}),
         ("denials", "/denials?reason=budget_exhausted", "denials", {"reason": ["budget_exhausted"]}),
     ],

@@ -20,7 +20,7 @@ _TYPES = {
     Type.MOMENT: pyarrow.timestamp("ms", tz="UTC"),
     Type.YES_NO: pyarrow.bool_(),
 }
-_GROUP_ROWS = 100_000  # rows that are kept until they make a row group
+_GROUP_ROWS = 50_000  # rows that are kept until they make a row group
 METADATA = "spendops"  # the key of what the file says of itself, as JSON
 
 
