@@ -16,8 +16,7 @@ from django.db.models import QuerySet
 from access.models import Bucket, Ceremony, Confirmation, Session
 from publishing.models import KvEntry
 from publishing.republish import start_republish
-from spend.models import Rerating
-from spend.models import UsageImport
+from spend.models import Rerating, UsageImport
 from spendops.api import api
 from tenants.actions.keys import disable_key
 from tenants.forms.leaks import sealed
@@ -208,9 +207,9 @@ BEFORE: dict[str, Callable[[Company], Any]] = {
     "retry_parked": lambda company: KvEntry.objects.filter(pk=company.ids["entry_id"]).update(parked=True),
     "confirm_entry": lambda company: KvEntry.objects.filter(pk=company.ids["entry_id"]).update(parked=True, held=HELD),
     "/statements/{month}/seal": lambda company: Customer(company.tenant).call(last_month(company.tenant)),
+    "/imports/{import_id}/withdraw": lambda company: imported(company),
     "/reratings/ /apply": lambda company: rerating_of(company).update(status=Rerating.Status.DONE),
     "/reratings/ /resume": lambda company: rerating_of(company).update(status=Rerating.Status.STOPPED),
-    "/imports/{import_id}/withdraw": lambda company: imported(company),
     "republish_stop": lambda company: start_republish(env=company.ids["env"], by=SOMEBODY),
 }
 OF_PLATFORM = {
@@ -229,13 +228,13 @@ def key_of(company: Company) -> ApiKey:
         return ApiKey.objects.get(pk=company.ids["key_id"])
 
 
-def rerating_of(company: Company) -> QuerySet[Rerating]:
-    return Rerating.objects.filter(pk=company.ids["rerating_id"])
-
-
 def imported(company: Company) -> None:
     with tenant_scope(company.tenant.id):
         UsageImport.objects.filter(pk=company.ids["import_id"]).update(status=UsageImport.Status.DONE)
+
+
+def rerating_of(company: Company) -> QuerySet[Rerating]:
+    return Rerating.objects.filter(pk=company.ids["rerating_id"])
 
 
 def prepare(company: Company, what: str) -> None:
