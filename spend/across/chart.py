@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from spend.across.rows import TenantRow
 from spend.charts import tick_format
-from tenants.frame.charts import SERIES, Chart, frame_of
+from tenants.frame.charts import GRID, SERIES, Chart, frame_of
 from wire import display
 
 MOST = 10
@@ -36,9 +36,10 @@ def largest_chart(rows: Sequence[TenantRow]) -> Chart:
             "rangemode": "tozero",
             "nticks": 5,
             "showgrid": True,
-            "gridcolor": "#e4e9ec",
+            "gridcolor": GRID[0],
+            "zerolinecolor": GRID[0],
         },
-        yaxis={"type": "category", "autorange": "reversed", "showgrid": False, "nticks": MOST},
+        yaxis={"type": "category", "autorange": "reversed", "showgrid": False, "nticks": MOST, "ticklabelstandoff": 6},
         barmode="group",
         bargap=0.3,
         bargroupgap=0.08,

@@ -24,15 +24,11 @@ class ReportForm(ActionForm):
 
     name = name_field("Name", "The mail's subject begins with it.", "Weekly spend")
     cadence = forms.ChoiceField(choices=Report.Cadence.choices, label="How often")
-    weekday = forms.TypedChoiceField(
-        choices=list(enumerate(day_name)), coerce=int, label="On", required=False, empty_value="0"
-    )
+    weekday = forms.TypedChoiceField(choices=list(enumerate(day_name)), coerce=int, label="On")
     month_day = forms.TypedChoiceField(
         choices=[(each, str(each)) for each in range(1, 32)],
         coerce=int,
         label="On day",
-        required=False,
-        empty_value="1",
         help_text="In a month that has no such day, on its last.",
     )
     hour = forms.TypedChoiceField(choices=[(each, f"{each:02d}:00") for each in range(24)], coerce=int, label="At")
@@ -76,8 +72,7 @@ class ReportForm(ActionForm):
     @property
     def wanted(self) -> Wanted:
         """What was asked for."""
-        given = {name: self.cleaned_data[name] for name in _NAMES}
-        return Wanted(**given | {name: int(given[name]) for name in ("weekday", "month_day")})
+        return Wanted(**{name: self.cleaned_data[name] for name in _NAMES})
 
 
 def _note(person: Person | None) -> str:
