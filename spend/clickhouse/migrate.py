@@ -49,7 +49,7 @@ class Migration(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Files to be run, files that were edited after they had been run, and statements that change how long rows stay."""
+    """Files to be run, files that were edited after they had been run, and what changes how long rows stay."""
 
     pending: list[Migration]
     edited: list[str]

@@ -66,8 +66,10 @@ def change_view(
         if before["shared"] and not view.shared:
             DefaultView.objects.filter(view=view).exclude(user=view.owner_id).delete()
         if before["shared"] or view.shared:
-            kind = "changed" if before["shared"] == view.shared else "shared" if view.shared else "unshared"
-            _record(f"saved_view.{kind}", view, before=before, after=_said(view), by=by)
+            kind = "saved_view.shared" if view.shared else "saved_view.unshared"
+            if before["shared"] == view.shared:
+                kind = "saved_view.changed"
+            _record(kind, view, before=before, after=_said(view), by=by)
     return view
 
 

@@ -240,10 +240,10 @@ def resume(request: HttpRequest, report_id: ReportId) -> Any:
     conflicts=True,
     summary="Delete a report",
 )
-def delete(request: HttpRequest, report_id: ReportId) -> Any:
+def delete(request: HttpRequest, report_id: ReportId) -> HttpResponse:
     """It does not go out any more; what is on its way is cancelled."""
     delete_report(report=_report(request, report_id), by=cast(TenantRequest, request).actor)
-    return 204, None
+    return HttpResponse(status=204)
 
 
 def _report(request: HttpRequest, report_id: str) -> Report:

@@ -28,6 +28,7 @@ OUTSIDE = {
     "spend_rerating": "jobs over one tenant or all, which only platform admins start and see",
     "spend_reratedtenant": "what those jobs found by tenant, shown to platform admins only",
     "spend_dirtyday": "marks of the consumers' recounts, which no page shows",
+    "spend_importingtenant": "who settles which tenant's imports, and up to where, which no page shows",
     "spend_countedzone": "the zone that a consumer counts each tenant's days in, which no page shows",
 }
 
