@@ -66,10 +66,13 @@ def change_view(
         if before["shared"] and not view.shared:
             DefaultView.objects.filter(view=view).exclude(user=view.owner_id).delete()
         if before["shared"] or view.shared:
-            kind = "saved_view.shared" if view.shared else "saved_view.unshared"
+            told = {"before": before, "after": _said(view), "by": by}
             if before["shared"] == view.shared:
-                kind = "saved_view.changed"
-            _record(kind, view, before=before, after=_said(view), by=by)
+                _record("saved_view.changed", view, **told)
+            elif view.shared:
+                _record("saved_view.shared", view, **told)
+            else:
+                _record("saved_view.unshared", view, **told)
     return view
 
 
