@@ -60,7 +60,7 @@ def expire_exports() -> None:
 def forecast() -> None:
     """Make the forecasts whose history changed. While ClickHouse is away they stay as they are."""
     with suppress(UnavailableError):
-        make_forecasts()
+        make_forecasts(seconds=AT_MOST_SECONDS)
 
 
 @shared_task

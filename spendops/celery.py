@@ -42,7 +42,7 @@ app.conf.beat_schedule = {
     "write exports": {"task": "spend.tasks.write_exports", "schedule": 2.0},
     "expire exports": {"task": "spend.tasks.expire_exports", "schedule": crontab(minute="7")},
     "find anomalies": {"task": "spend.tasks.find_anomalies", "schedule": 60.0},
-    "forecast": {"task": "spend.tasks.forecast", "schedule": 120.0},
+    "forecast": {"task": "spend.tasks.forecast", "schedule": 30.0},
     "seal months": {"task": "spend.tasks.seal_months", "schedule": 5.0},
     "send scheduled reports": {"task": "spend.tasks.send_scheduled_reports", "schedule": 15.0},
     "collect unpriced models": {"task": "spend.tasks.collect_unpriced", "schedule": 30.0},

@@ -27,12 +27,15 @@ SENT_SHARE = 20  # one event more through the queue for so many that are there
 ASKED = (0, 4, 40, 200, 400)  # tenants, from the largest to one of the small ones; PostgreSQL holds them too
 ROUNDS, COLD_ROUNDS = 12, 3
 SEND_AT_ONCE = 5_000
+EVENTS_LEAST = 100_000
 STATEMENT_SECONDS = 600  # no page waits so long; statements that fill tables may
 GROUPINGS = (("model", ""), ("key", "model"), ("tag:team", ""), ("end_user", ""))
 
 
 def main() -> None:
     events = int(sys.argv[1])
+    if events < EVENTS_LEAST:
+        raise SystemExit(f"With fewer than {EVENTS_LEAST:,} events the smaller tenants have none to ask for.")
     with installation() as folder, clickhouse_process(_made(folder / "engine")) as (port, engine):
         os.environ["SPENDOPS_CLICKHOUSE_URL"] = clickhouse_url(port)
         from django.conf import settings

@@ -66,13 +66,13 @@ def change_view(
         if before["shared"] and not view.shared:
             DefaultView.objects.filter(view=view).exclude(user=view.owner_id).delete()
         if before["shared"] or view.shared:
-            told = {"before": before, "after": _said(view), "by": by}
+            after = _said(view)
             if before["shared"] == view.shared:
-                _record("saved_view.changed", view, **told)
+                _record("saved_view.changed", view, before=before, after=after, by=by)
             elif view.shared:
-                _record("saved_view.shared", view, **told)
+                _record("saved_view.shared", view, before=before, after=after, by=by)
             else:
-                _record("saved_view.unshared", view, **told)
+                _record("saved_view.unshared", view, before=before, after=after, by=by)
     return view
 
 

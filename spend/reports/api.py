@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, cast
 
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import Field, Path, Query, Router, Schema
+from ninja import Field, Path, Query, Router, Schema, Status
 from pydantic import ConfigDict
 
 from spend.models import Report, ReportSending
@@ -240,10 +240,10 @@ def resume(request: HttpRequest, report_id: ReportId) -> Any:
     conflicts=True,
     summary="Delete a report",
 )
-def delete(request: HttpRequest, report_id: ReportId) -> HttpResponse:
+def delete(request: HttpRequest, report_id: ReportId) -> Any:
     """It does not go out any more; what is on its way is cancelled."""
     delete_report(report=_report(request, report_id), by=cast(TenantRequest, request).actor)
-    return HttpResponse(status=204)
+    return Status(204, None)
 
 
 def _report(request: HttpRequest, report_id: str) -> Report:
