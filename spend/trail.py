@@ -6,9 +6,9 @@ import spend.closing.trail
 import spend.cost_centres.trail
 import spend.exploring.trail
 import spend.exports.trail
-import spend.importing.trail  # noqa: F401 - registers its own words
+import spend.importing.trail
+import spend.reconciling.trail
 import spend.reports.trail  # noqa: F401 - registers its own words
-import spend.reconciling.trail  # noqa: F401 - registers its own words
 from changes.trail import Noun, register
 
 register(
