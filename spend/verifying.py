@@ -38,7 +38,8 @@ FROM (
     FROM {counted_days("tenant_id = %(tenant_id)s AND day BETWEEN %(first)s AND %(last)s")}
     UNION ALL
     SELECT toDate(%(days)s[indexOf(%(begins)s, begin)]) AS day, {", ".join(GROUP)},
-        {", ".join(f"{_nothing(name)} AS d_{name}" for name in MEASURES)}, {", ".join(f"s_{name} AS e_{name}" for name in MEASURES)}
+        {", ".join(f"{_nothing(name)} AS d_{name}" for name in MEASURES)},
+        {", ".join(f"s_{name} AS e_{name}" for name in MEASURES)}
     FROM (
         SELECT roundDown(toUnixTimestamp64Milli(ts), %(begins)s) AS begin, project_id, key_id, provider,
             if(model_priced = '', model_asked, model_priced) AS model, tier, env, status,
