@@ -8,11 +8,13 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 
 from bench.parts._keys import add_keys
 from changes.actor import Actor
 from pricing.actions.sync import sync_prices
 from pricing.sources.genai_prices import GenaiPrices
+from spend.clickhouse.client import forget_connections
 from spend.views.requests import A_PAGE
 from tenants.models import ApiKey
 from tenants.scope import tenant_scope
@@ -275,3 +277,17 @@ def test_a_filter_that_cannot_be_taken_lets_nothing_in(admin_client, customer, q
     assert page.status_code == 200
     assert listed(page) == []
     assert 'role="alert"' in page.content.decode()
+
+
+def test_pages_about_spend_fetch_how_fresh_it_is(admin_client, customer, settings):
+    for name in ("requests", "denials", "unpriced", "exports", "imports", "reconcile"):
+        page = admin_client.get(reverse(f"spend:{name}")).content.decode()
+        assert f'hx-get="{reverse("spend:freshness")}"' in page, name
+    customer.call(cost=None)
+    line = text_of(admin_client.get(reverse("spend:freshness")))
+    assert "Data to" in line
+    assert "1 unpriced" in line
+    settings.CLICKHOUSE_URL = "clickhouse://127.0.0.1:1/spendops"
+    forget_connections()
+    assert "out of reach" in text_of(admin_client.get(reverse("spend:freshness")))
+    forget_connections()

@@ -32,6 +32,7 @@ PAGES: dict[tuple[str, str], Expected] = {
     ("GET", "spend:overview"): Expected(SPEND, 200),
     ("GET", "spend:overview_data"): Expected(SPEND, 200),
     ("GET", "spend:cache_saved"): Expected(SPEND, 200),
+    ("GET", "spend:freshness"): Expected(SPEND, 200),
     ("GET", "spend:explore"): Expected(SPEND, 200),
     ("GET", "spend:explore_data"): Expected(SPEND, 200),
     ("GET", "spend:explore_ratios"): Expected(SPEND, 200),
