@@ -51,6 +51,8 @@ def _look(todays: Mapping[str, date]) -> int:
     known = {
         (SeriesName(each.tenant_id, each.project_id, each.model), each.day): each
         for each in Anomaly.objects.filter(tenant__in=list(todays), day__gte=used_from)
+        # the tenant's own last days: who has another today than others is not looked at on the same days
+        if timedelta(0) <= todays[each.tenant_id] - each.day < timedelta(days=LOOK_AT_DAYS)
     }
     accepted = _accepted(todays, first)
     least, new = Decimal(settings.ANOMALY_LEAST_USD), 0

@@ -159,3 +159,19 @@ def test_a_dismissed_one_stays_dismissed():
     assert anomalies().get().status == Anomaly.Status.DISMISSED
     assert anomalies(status="settled").count() == 1
     assert not anomalies(status="open").exists()
+
+
+@pytest.mark.usefixtures("queues", "clickhouse")
+def test_an_anomaly_of_some_days_ago_stays_open_while_another_tenant_has_another_today():
+    odd = TODAY - timedelta(days=3)
+    with time_machine.travel(datetime(2026, 11, 20, 20, tzinfo=UTC), tick=True):  # the 21st in Kolkata
+        tenant(TENANT, zone="Asia/Kolkata")
+        count([_call(number, day, charge) for number, (day, charge) in enumerate(_weeks().items()) if day != odd])
+        count([_call(500, odd, Decimal(900))])
+    with time_machine.travel(datetime(2026, 11, 20, 12, tzinfo=UTC), tick=True):
+        look_for_anomalies()
+    tenant("t_stranger1")
+    with time_machine.travel(datetime(2026, 11, 20, 20, tzinfo=UTC), tick=True), tenant_scope(TENANT):
+        assert [(row.day, row.status) for row in anomalies()] == [(odd, "open")]
+        look_for_anomalies()
+        assert [(row.day, row.status) for row in anomalies()] == [(odd, "open")]
