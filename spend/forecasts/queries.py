@@ -52,13 +52,19 @@ def outlook(tenant_id: str, last: date, *, today: date, before: Decimal, spent_t
     if row is None or not 0 <= ahead < len(row.mid):
         return None
     columns = [
-        [before + max(Decimal(value), spent_today) for value in values[: ahead + 1]]
+        [before + value for value in _from(spent_today, [Decimal(value) for value in values[: ahead + 1]])]
         for values in (row.low, row.mid, row.high)
     ]
-    band = [(low, mid, high) for low, mid, high in zip(*columns, strict=True)]
+    band = [(low, mid, high) for low, mid, high in map(sorted, zip(*columns, strict=True))]
     days = [(today + timedelta(days=number), Decimal(row.daily[number])) for number in range(ahead + 1)]
     off, held = _judged(row.check_then)
     return Outlook(last, *band[-1], days, band, row.method, row.history_days, off, held)
+
+
+def _from(spent_today: Decimal, sums: list[Decimal]) -> list[Decimal]:
+    """Sums from today on, of which today comes to what is spent already at least; what follows is added to it."""
+    more = max(spent_today - sums[0], Decimal(0))
+    return [value + more for value in sums]
 
 
 def _judged(check: dict[str, float] | None) -> tuple[Decimal | None, bool | None]:

@@ -134,6 +134,11 @@ def test_the_outlook_of_a_month_begins_with_what_was_spent(spent):
     much = outlook(TENANT, TODAY, today=TODAY, before=before, spent_today=Decimal(10**6))
     assert much is not None
     assert much.low == before + 10**6
+    # … and the days to come are added to it
+    whole = outlook(TENANT, MONTH_END, **(asked | {"spent_today": Decimal(10**6)}))
+    assert whole is not None
+    assert before + 10**6 < whole.low < whole.mid < whole.high
+    assert abs((whole.mid - much.mid) / sum(charge for _, charge in whole.days[1:]) - 1) < Decimal("0.1")
     assert outlook(TENANT, TODAY + timedelta(days=AHEAD_DAYS), **asked) is None
     assert outlook(TENANT, MONTH_END, today=TODAY + timedelta(days=1), before=before, spent_today=Decimal(0)) is None
     assert outlook("t_quiet00001", MONTH_END, **asked) is None
