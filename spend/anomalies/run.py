@@ -22,7 +22,7 @@ from wire.money import MICRO
 
 logger = structlog.get_logger(__name__)
 
-LOOK_AT_DAYS = 4  # today, and what late events may still change
+LOOK_AT_DAYS = 8  # today, and what late events may still change
 TENANTS_AT_ONCE = 100
 ACCEPTED_FOR = timedelta(days=28)
 ACCEPTED_TIMES = Decimal("1.2")
