@@ -27,7 +27,7 @@ def drivers(
     where = Conditions().days(first, last).envs(envs)
     sql = (
         f"SELECT {column_of(group_by)} AS grouped, sum(requests), sum(charge) AS charged"  # noqa: S608
-        f" FROM {counted_days(str(where))} GROUP BY grouped HAVING charged > 0"
+        f" FROM {counted_days(str(where), where.whole_days)} GROUP BY grouped HAVING charged > 0"
         " ORDER BY charged DESC, grouped LIMIT %(most)s"
     )
     parameters = where.parameters | {"most": most}

@@ -9,12 +9,15 @@ from uuid import UUID
 
 from spend.zones import calendar_of
 
+_DAYS = "day BETWEEN %(first)s AND %(last)s"
+
 
 class Conditions:
     """Conditions joined by AND, with their parameters. The first is the tenant: without it nothing is asked."""
 
     def __init__(self) -> None:
         self._parts = ["tenant_id = %(tenant_id)s"]
+        self._days = list(self._parts)
         self.parameters: dict[str, Any] = {}
 
     def add(self, condition: str, **parameters: Any) -> Conditions:
@@ -42,7 +45,13 @@ class Conditions:
 
     def days(self, first: date, last: date) -> Conditions:
         """Days of the rollup, both ends included."""
-        return self.add("day BETWEEN %(first)s AND %(last)s", first=first, last=last)
+        self._days.append(_DAYS)
+        return self.add(_DAYS, first=first, last=last)
+
+    @property
+    def whole_days(self) -> str:
+        """The conditions of the tenant and of days of the rollup alone."""
+        return " AND ".join(self._days)
 
     def arrived_on(self, tenant_id: str, first: date, last: date) -> Conditions:
         """The tenant's own days as moments, for single events."""

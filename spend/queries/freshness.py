@@ -47,7 +47,7 @@ def freshness(tenant_id: str, *, keys: Collection[str] | None = None) -> Freshne
     where = Conditions().days(today - timedelta(days=DAYS - 1), today + timedelta(days=1)).keys(keys)
     sql = (
         "SELECT sum(requests), sum(unpriced_requests), sum(unpriced_tokens)"  # noqa: S608
-        f" FROM {counted_days(str(where))}"
+        f" FROM {counted_days(str(where), where.whole_days)}"
     )
     requests, unpriced, tokens = ask(sql, where.parameters, tenant_id=tenant_id, purpose="freshness")[0]
     seen = Conditions().keys(keys)

@@ -35,7 +35,7 @@ def used_mix(tenant_id: str, first: date, last: date, *, keys: Collection[str] |
     where = Conditions().days(first, last).keys(keys).add("status NOT IN %(without)s", without=_WITHOUT_USE)
     sql = (
         "SELECT provider, model, sum(requests) AS calls, sum(input_tokens) AS tokens_in, sum(cached_tokens),"  # noqa: S608
-        f" sum(output_tokens) AS tokens_out FROM {counted_days(str(where))} GROUP BY provider, model"
+        f" sum(output_tokens) AS tokens_out FROM {counted_days(str(where), where.whole_days)} GROUP BY provider, model"
         " HAVING calls > 0 AND tokens_in + tokens_out > 0 ORDER BY calls DESC, provider, model"
     )
     return [ModelMix(*row) for row in ask(sql, where.parameters, tenant_id=tenant_id, purpose="mix of use")]

@@ -58,22 +58,22 @@ def model_use(
     `keys`: those whose use may be seen; None means all. Raises ClickHouseError.
     """
     where = Conditions().days(first, last).keys(keys).add(_NAMED, names=tuple(names))
-    sql = _question("tenant_id, project_id, key_id", str(where))
+    sql = _question("tenant_id, project_id, key_id", str(where), where.whole_days)
     parameters = where.parameters | {"most": most}
     return _found(ask(sql, parameters, tenant_id=tenant_id, purpose="use of a model"))
 
 
 def model_use_everywhere(names: Sequence[Name], first: date, last: date, *, most: int) -> ModelUse:
     """The same of all tenants, by tenant, each on its own days. Raises ClickHouseError."""
-    sql = _question("tenant_id, '', ''", f"{_DAYS} AND {_NAMED}")
+    sql = _question("tenant_id, '', ''", f"{_DAYS} AND {_NAMED}", _DAYS)
     parameters = {"first": first, "last": last, "names": tuple(names), "most": most}
     return _found(ask(sql, parameters, across_tenants=True, purpose="use of a model in all tenants"))
 
 
-def _question(group: str, where: str) -> str:
+def _question(group: str, where: str, days: str) -> str:
     columns = [f"{each} AS {name}" for each, name in zip(group.split(", "), ("tenant", "project", "key"), strict=True)]
     inner = (
-        f"SELECT {', '.join(columns)}, {_SUMS} FROM {counted_days(where)}"  # noqa: S608 - our own SQL
+        f"SELECT {', '.join(columns)}, {_SUMS} FROM {counted_days(where, days)}"  # noqa: S608 - our own SQL
         " GROUP BY tenant, project, key HAVING calls > 0"
     )
     return (

@@ -137,5 +137,6 @@ def models_used(tenant_id: str, *, keys: Collection[str] | None = None) -> list[
     """The models that a tenant called in the last 90 days, in order. `keys`: those whose calls may be seen."""
     today = calendar_of(tenant_id).day_of(ms_of(timezone.now()))
     where = Conditions().days(today - timedelta(days=MODELS_DAYS), today + timedelta(days=1)).keys(keys)
-    sql = f"SELECT DISTINCT model FROM {counted_days(str(where))} WHERE requests > 0 AND model != '' ORDER BY model"  # noqa: S608
+    days = counted_days(str(where), where.whole_days)
+    sql = f"SELECT DISTINCT model FROM {days} WHERE requests > 0 AND model != '' ORDER BY model"  # noqa: S608
     return [row[0] for row in ask(sql, where.parameters, tenant_id=tenant_id, purpose="models used")]

@@ -109,7 +109,7 @@ def cells(
     bucket = "toDate(0)"
     if from_days:
         where.days(of.first, of.last)
-        source, measures = counted_days(str(where)), OF_DAYS
+        source, measures = counted_days(str(where), where.whole_days), OF_DAYS
         bucket = "day" if each is Each.DAY else bucket
         inner = ""
     else:

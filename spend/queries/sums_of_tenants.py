@@ -50,11 +50,12 @@ def sums_of_tenants(
     today that others have not yet. What used nothing is left out. Raises UnavailableError, TooMuchError.
     """
     ordered = sorted(set(begins))
-    where = "day BETWEEN %(first)s AND %(last)s" + (" AND env IN %(envs)s" if envs else "")
+    days = "day BETWEEN %(first)s AND %(last)s"
+    where = f"{days} AND env IN %(envs)s" if envs else days
     sums = ", ".join(f"{OF_DAYS[name]} AS m_{name}" for name in _MEASURES)
     sql = (
         "SELECT tenant_id, arrayCount(begin -> day >= toDate(begin), %(begins)s) AS stretch,"  # noqa: S608 - our own
-        f" {sums} FROM {counted_days(where)} GROUP BY tenant_id, stretch"
+        f" {sums} FROM {counted_days(where, days)} GROUP BY tenant_id, stretch"
         " HAVING m_requests > 0 OR m_cost != 0 OR m_charge != 0"
     )
     parameters = {

@@ -15,7 +15,9 @@ from spend.ingest import store_usage
 from spend.models import DirtyDay
 from spend.moving import follow_zones
 from spend.queries.daily import daily_spend
+from spend.queries.model_use import model_use, model_use_everywhere
 from spend.queries.rollup import GROUPS
+from spend.queries.slices import Slice, cells
 from spend.queries.totals import totals
 from spend.rollup import recount
 from spend.zones import Calendar, ms_of
@@ -113,6 +115,11 @@ def test_a_stale_recount_does_not_bring_a_vanished_group_back(monkeypatch):
     command(f"INSERT INTO usage_daily ({columns}) VALUES ({values})", purpose="test")
     rows = daily_spend(TENANT, DAY, DAY, group_by="model")
     assert [(row.group, row.requests, row.charge) for row in rows] == [("acme-8b", 1, Decimal(3))]
+    # nor where only that group is asked for
+    assert cells(TENANT, Slice(DAY, DAY, only={"model": ["acme-7b"]})) == []
+    assert [cell.requests for cell in cells(TENANT, Slice(DAY, DAY, without={"model": ["acme-7b"]}))] == [1]
+    assert model_use(TENANT, [("openai", "acme-7b")], DAY, DAY, keys=None, most=5).whole.requests == 0
+    assert model_use_everywhere([("openai", "acme-7b")], DAY, DAY, most=5).whole.requests == 0
 
 
 def test_a_mark_that_is_set_during_a_recount_stands(monkeypatch):
