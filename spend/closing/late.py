@@ -39,8 +39,8 @@ def booked(events: Sequence[UsageEvent]) -> Iterator[Sequence[UsageEvent]]:
 def _booked(events: Sequence[UsageEvent], books: Books) -> Sequence[UsageEvent]:
     late: dict[str, list[UsageEvent]] = defaultdict(list)
     for event in events:
-        if event.ts < books.closed_until(event.tenant):
-            late[event.tenant].append(event)
+        if event.ts < books.closed_until(event.tenant):  # its id as ClickHouse writes it: it is looked for there
+            late[event.tenant].append(msgspec.structs.replace(event, event_id=event.event_id.lower()))
     if not late:
         return events
     books.wait_for_others()

@@ -242,6 +242,17 @@ def test_a_late_call_that_comes_again_stays_where_it_was_booked_first(time_machi
     assert adjustments() == []
 
 
+def test_a_call_of_a_sealed_month_is_known_by_its_id_in_capitals():
+    tenant(TENANT)
+    early = usage(1, NOON)
+    count([early])
+    seal()
+    late = usage(2, NOON)
+    count([late, *(msgspec.structs.replace(each, event_id=each.event_id.upper()) for each in (early, late))])
+    assert cells(TENANT, of(NOVEMBER))[0].requests == 1
+    assert request_by_id(TENANT, derived_id("late", late.ts, TENANT, late.event_id)).adjusts == late.event_id
+
+
 def test_a_re_rating_adjusts_and_a_second_one_counts_that_in():
     tenant(TENANT)
     sync_and_approve(acme())
