@@ -18,7 +18,7 @@ import structlog
 
 from spend.clickhouse.client import insert
 from spend.closing.late import booked
-from spend.retention import usage_kept_from
+from spend.retention import countable_from
 from spend.rollup import mark
 from spend.zones import Calendars
 from wire.events import DenialEvent, UsageEvent, decode_denial, decode_usage
@@ -151,7 +151,7 @@ def _check_event(event: UsageEvent | DenialEvent, env: str) -> None:
 
 def _check_usage(event: UsageEvent, env: str) -> None:
     _check_event(event, env)
-    if event.ts < usage_kept_from():
+    if event.ts < countable_from():
         raise ValueError("it is older than single calls are kept: its day cannot be counted any more")
     if not event.tenant or len(event.tenant) > _TENANT_LONGEST:
         raise ValueError("it names no tenant")
@@ -182,7 +182,7 @@ def _all_fine(events: Sequence[UsageEvent], env: str) -> bool:
     amounts = [amount for name in ("cost", "charge") for amount in _column(events, name) if amount is not None]
     return (
         _each_like(_UUIDS, _column(events, "event_id"))
-        and _within(_column(events, "ts"), max(_EARLIEST, usage_kept_from()), _LATEST)
+        and _within(_column(events, "ts"), max(_EARLIEST, countable_from()), _LATEST)
         and set(_column(events, "env")) == {env}
         and _within(_column(events, "http_status"), 0, 2**16)
         and all(0 < len(tenant) <= _TENANT_LONGEST for tenant in set(_column(events, "tenant")))

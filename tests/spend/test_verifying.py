@@ -184,6 +184,14 @@ def test_an_event_that_is_older_than_events_are_kept_is_put_aside(queues, settin
     assert totals(TENANT, now.date(), now.date()).requests == 1
 
 
+def test_an_event_of_a_day_that_is_counted_no_more_is_put_aside(queues, settings):
+    """Its moment is kept, and the beginning of its day is not: it would be stored, and in no sum."""
+    settings.USAGE_RETENTION_DAYS = 90
+    queues.send(usage(1, ts=usage_kept_from() + 60_000))
+    queues.consume()
+    assert queues.usage["dev"].depth()[:3] == (0, 0, 1)
+
+
 def test_a_mark_is_of_the_zone_that_its_day_is_in():
     """The zones are read again from time to time, also while marks are being made."""
 
