@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from tenants.errors import InvalidSettingError
@@ -12,6 +13,8 @@ UNALLOCATED = "Unallocated"
 REST = "*"  # at the end of a value: whatever begins like this
 RULES_MOST, CENTRES_MOST, VALUES_MOST = 200, 200, 100
 NAME_LONGEST, VALUE_LONGEST = 80, 400
+TEXT_MOST = 50_000  # bytes of all rules as SQL, about: a statement is 256 KB at most, and may name them four times
+_COLUMN_LONGEST = 70
 WHOLE = 10_000  # basis points of everything
 
 FIELDS = {
@@ -85,6 +88,11 @@ def cleaned(book: Book) -> Book:
     if len(book.rules) > RULES_MOST or len(book.centres) > CENTRES_MOST:
         raise InvalidSettingError(f"There can be {RULES_MOST} rules and {CENTRES_MOST} cost centres at most.")
     rules = tuple(_clean_rule(number, rule) for number, rule in enumerate(book.rules, 1))
+    if sum(map(_length, rules)) > TEXT_MOST:
+        raise InvalidSettingError(
+            f"The rules are too long together, from rule {_first_too_long(rules)} on: take fewer values, or one with "
+            "a * at its end for many."
+        )
     named = {each.name: each for each in (_clean_centre(each) for each in book.centres)}
     if len(named) < len(book.centres):
         raise InvalidSettingError("Two cost centres have the same name.")
@@ -122,6 +130,24 @@ def _clean_rule(number: int, rule: Rule) -> Rule:
     if not when:
         raise InvalidSettingError(f"{what} says not which usage it takes: fill in a project, a model or another field.")
     return Rule(_clean_name(rule.centre, what), when)
+
+
+def _length(rule: Rule) -> int:
+    """About how many bytes a rule takes in a statement."""
+    length = _written(rule.centre)
+    for name, values in rule.when.items():
+        column = _COLUMN_LONGEST + (_written(name) if name.startswith(TAG) else 0)
+        length += column + sum(_written(value) + (column if value.endswith(REST) else 0) for value in values)
+    return length
+
+
+def _written(text: str) -> int:
+    return len(text.encode()) + text.count("'") + text.count("\\") + len("'', ")
+
+
+def _first_too_long(rules: Iterable[Rule]) -> int:
+    lengths = accumulate(map(_length, rules))
+    return next(number for number, length in enumerate(lengths, 1) if length > TEXT_MOST)
 
 
 def _clean_centre(centre: Centre) -> Centre:

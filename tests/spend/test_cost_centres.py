@@ -20,7 +20,7 @@ from spend.queries.slices import Each, Slice, cells
 from tenants.errors import InvalidSettingError
 from tests.spend.conftest import count, tenant
 from tests.spend.customer import Customer
-from tests.spend.events import TENANT, usage
+from tests.spend.events import NOON, TENANT, usage
 from tests.spend.test_pages_reratings import text_of
 
 FIRST, LAST = date(2026, 10, 1), date(2026, 10, 5)
@@ -49,6 +49,24 @@ def centre_of(event, book: Book) -> str:
         ):
             return each.centre
     return UNALLOCATED
+
+
+@pytest.mark.usefixtures("queues", "clickhouse")
+@pytest.mark.parametrize(("name", "value"), [("end_user", "{:0380}"), ("model", "{:04}*"), ("tag:team", "{:04}'*")])
+def test_as_many_rules_as_can_be_kept_can_be_asked_for(name, value):
+    """A statement of ClickHouse's is 256 KB at most, and may hold the rules several times."""
+    tenant(TENANT)
+    count([usage(1)])
+    number, book, refused = 100, Book(), ""
+    while not refused:
+        try:
+            book = cleaned(Book(rules=(*book.rules, Rule("Search", {name: tuple(map(value.format, range(number)))}))))
+        except InvalidSettingError as error:
+            refused = str(error)
+    of = Slice(NOON.date(), NOON.date(), only={"cost_centre": [UNALLOCATED]}, without={"cost_centre": ["Search"]})
+    with as_if(TENANT, book):
+        assert [cell.groups for cell in cells(TENANT, of, by=["cost_centre"], kept=[UNALLOCATED])] == [(UNALLOCATED,)]
+    assert "too long" in refused
 
 
 @pytest.mark.usefixtures("queues", "clickhouse")
