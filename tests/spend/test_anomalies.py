@@ -15,7 +15,7 @@ from changes.models import AuditEvent
 from spend.anomalies.actions import settle_anomaly
 from spend.anomalies.queries import anomalies, keys_on, open_anomaly, series_of, told
 from spend.anomalies.rules import excess, expected_on
-from spend.anomalies.run import look_for_anomalies
+from spend.anomalies.run import LOOK_AT_DAYS, look_for_anomalies
 from spend.models import Anomaly
 from spend.names import Names
 from tenants.errors import InvalidSettingError, StatusError
@@ -163,7 +163,7 @@ def test_a_dismissed_one_stays_dismissed():
 
 @pytest.mark.usefixtures("queues", "clickhouse")
 def test_an_anomaly_of_some_days_ago_stays_open_while_another_tenant_has_another_today():
-    odd = TODAY - timedelta(days=3)
+    odd = TODAY - timedelta(days=LOOK_AT_DAYS - 1)
     with time_machine.travel(datetime(2026, 11, 20, 20, tzinfo=UTC), tick=True):  # the 21st in Kolkata
         tenant(TENANT, zone="Asia/Kolkata")
         count([_call(number, day, charge) for number, (day, charge) in enumerate(_weeks().items()) if day != odd])
