@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
@@ -12,7 +13,7 @@ from tenants.errors import InvalidSettingError
 from tenants.models import ApiKey, Project, Tenant
 
 _TEXT_LONGEST = 4_000
-_SEVERAL = ","
+_SEVERAL, _QUOTE = ",", '"'
 
 
 class RuleForm(forms.Form):
@@ -49,16 +50,16 @@ def rows_of(book: Book, names: Mapping[str, str]) -> tuple[list[dict[str, str]],
         row = {"centre": rule.centre}
         for name, values in rule.when.items():
             if name.startswith(TAG):
-                tags = [f"{name.removeprefix(TAG)}={value}" for value in values]
-                row["tags"] = f"{_SEVERAL} ".join([*filter(None, [row.get("tags", "")]), *tags])
+                tags = _joined(f"{name.removeprefix(TAG)}={value}" for value in values)
+                row["tags"] = f"{_SEVERAL} ".join([*filter(None, [row.get("tags", "")]), tags])
             else:
-                row[name] = f"{_SEVERAL} ".join(_written(value, names) for value in values)
+                row[name] = _joined(names.get(value, value) for value in values)
         rules.append(row)
     centres = [
         {
             "name": each.name,
             "split": each.split,
-            "shares": f"{_SEVERAL} ".join(f"{name} {share / 100:g}" for name, share in each.shares.items()),
+            "shares": _joined(f"{name} {share / 100:g}" for name, share in each.shares.items()),
         }
         for each in book.centres
         if each.split
@@ -66,8 +67,11 @@ def rows_of(book: Book, names: Mapping[str, str]) -> tuple[list[dict[str, str]],
     return rules, centres
 
 
-def book_from(tenant: Tenant, rules: list[dict[str, Any]], centres: list[dict[str, Any]]) -> Book:
-    """The book that rows say, not checked yet. Rows without anything are left out. Raises InvalidSettingError."""
+def book_from(tenant: Tenant, rules: list[dict[str, Any]], centres: list[dict[str, Any]], *, held: Book) -> Book:
+    """The book that rows say, not checked yet. Rows without anything are left out. Raises InvalidSettingError.
+
+    Cost centres that only pay parts of shared ones have no row; they stay as they are `held`.
+    """
     found = []
     for number, row in enumerate(rules, 1):
         if not any(row.values()):
@@ -86,7 +90,9 @@ def book_from(tenant: Tenant, rules: list[dict[str, Any]], centres: list[dict[st
     shared = [
         Centre(row["name"], row.get("split") or "equal", _shares(row)) for row in centres if row.get("name", "").strip()
     ]
-    return Book(tuple(shared), tuple(found))
+    named = {each.name for each in shared} | {rule.centre for rule in held.rules}
+    payers = [each for each in held.centres if not each.split and each.name not in named]
+    return Book((*shared, *payers), tuple(found))
 
 
 def names_of(tenant: Tenant) -> dict[str, str]:
@@ -94,14 +100,20 @@ def names_of(tenant: Tenant) -> dict[str, str]:
     return dict(Project.objects.filter(tenant=tenant).values_list("pk", "name"))
 
 
-def _written(value: str, names: Mapping[str, str]) -> str:
-    """A project by its name, unless that would be read as two."""
-    name = names.get(value, value)
-    return value if _SEVERAL in name else name
+def _joined(values: Iterable[str]) -> str:
+    """Values as `_split` reads them: in quotes where they would be read as something else."""
+    return f"{_SEVERAL} ".join(
+        f'"{each.replace(_QUOTE, 2 * _QUOTE)}"' if _SEVERAL in each or _QUOTE in each else each for each in values
+    )
 
 
 def _split(text: str) -> list[str]:
-    return [each.strip() for each in text.split(_SEVERAL) if each.strip()]
+    """Raises InvalidSettingError."""
+    try:
+        rows = list(csv.reader([" ".join(text.splitlines())], skipinitialspace=True))
+    except csv.Error as error:
+        raise InvalidSettingError(f"“{text[:80]}…” cannot be read as values with commas between them.") from error
+    return [each.strip() for row in rows for each in row if each.strip()]
 
 
 def _ids(tenant: Tenant, field: str, values: list[str], number: int) -> list[str]:

@@ -55,7 +55,7 @@ def edit(request: HttpRequest) -> HttpResponse:
         _do(do, rules, centres)
         return _form(request, rules, centres, version=version)
     try:
-        book = cleaned(book_from(tenant, rules, centres))
+        book = cleaned(book_from(tenant, rules, centres, held=held_by(tenant.id).book))
         found = _outcome(outcome(tenant.id, book, today=today_of(tenant)))
     except RefusedError as error:
         return _form(request, rules, centres, version=version, error=error.message, status=422)

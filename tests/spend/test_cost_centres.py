@@ -187,6 +187,8 @@ def test_rules_are_tried_and_then_hold(admin_client, customer):
     assert wrong.status_code == 422
     assert "there is no Project “Nope”" in text_of(wrong)
     assert 'value="Nope"' in wrong.content.decode()
+    long = admin_client.post("/cost-centres/edit", form([{"centre": "X", "model": "a" * 140_000}]))
+    assert (long.status_code, "cannot be read" in text_of(long)) == (422, True)
 
     review = admin_client.post("/cost-centres/edit", form(rows, shared))
     assert "Platform" in text_of(review)
@@ -209,6 +211,36 @@ def test_rules_are_tried_and_then_hold(admin_client, customer):
     held = admin_client.get("/api/v1/cost-centres").json()
     assert (held["version"], [each["centre"] for each in held["rules"]]) == (1, ["Platform", "Search", "Shop"])
     assert 'value="team=core"' in admin_client.get("/cost-centres/edit").content.decode()
+
+
+def test_editing_on_the_page_keeps_what_the_api_set(admin_client, customer):
+    project = customer.new_project("Web, mobile")
+    when = {"end_user": ["Doe, John", '"Ann"', "bob"], "tag:owner": ["A, B", "a=b"], "project": [project.id]}
+    shares = {"Search, Ads": 2_500, "Nobody yet": 7_500}
+    book = {
+        "centres": [{"name": "Platform", "split": "fixed", "shares": shares}, {"name": "Nobody yet"}],
+        "rules": [{"centre": "Platform", "when": {"env": ["dev"]}}, {"centre": "Search, Ads", "when": when}],
+    }
+    admin_client.step_up()
+    put = {"path": "/api/v1/cost-centres", "content_type": "application/json"}
+    assert admin_client.put(**put, data=json.dumps(book | {"version": 0})).status_code == 200
+    held = admin_client.get("/api/v1/cost-centres").json()
+
+    edited = admin_client.get("/cost-centres/edit").content.decode()
+    tags = [dict(re.findall(r'([a-z-]+)="([^"]*)"', tag)) for tag in re.findall(r"<input [^>]*>", edited)]
+    sent = {
+        tag["name"]: html.unescape(tag.get("value", ""))
+        for tag in tags
+        if tag.get("name", "").startswith(("rules", "centres", "version"))
+    }
+    sent |= {"centres-0-split": "fixed", "rules-0-env": "prod", "do": "review"}
+    review = admin_client.post("/cost-centres/edit", sent)
+    fields = dict(re.findall(r'type="hidden" name="(version|book)" value="([^"]*)"', review.content.decode()))
+    assert fields, text_of(review)
+    admin_client.confirmed_post("/cost-centres/save", {name: html.unescape(each) for name, each in fields.items()})
+    found = admin_client.get("/api/v1/cost-centres").json()
+    assert [each["when"] for each in found["rules"]] == [{"env": ["prod"]}, held["rules"][1]["when"]]
+    assert sorted(found["centres"], key=str) == sorted(held["centres"], key=str)
 
 
 def test_the_api_changes_and_tries(admin_client, customer):
