@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,9 @@ from changes.actor import Actor
 from changes.record import record
 from pricing.queries import current_version
 from pricing.queries_overrides import newest_version
-from spend.models import Rerating
+from spend.models import Rerating, ReratingPlan
+from spend.rerating.run import moments_in
+from spend.rollup import mark_moments
 from tenants.errors import InvalidSettingError, RefusedError, StatusError
 from tenants.models import Tenant
 
@@ -95,7 +98,12 @@ def apply_dry_run(*, dry_run: Rerating, by: Actor) -> Rerating:
 
 def stop_rerating(*, job: Rerating, by: Actor) -> Rerating:
     """Stop a job after the block in hand. What it wrote stays, and it can be resumed. Raises StatusError."""
-    return _move(job, OPEN, Rerating.Status.STOPPED, "rerating.stopped", by)
+    with transaction.atomic():
+        row = _move(job, OPEN, Rerating.Status.STOPPED, "rerating.stopped", by)
+        plan = ReratingPlan.objects.filter(pk=row.pk).first()
+        if plan is not None:  # whoever wrote it may have died before the days were marked
+            mark_moments(moments_in(plan.following["tenant"], plan), since_ms=time.time_ns() // 1_000_000)
+    return row
 
 
 def resume_rerating(*, job: Rerating, by: Actor) -> Rerating:

@@ -98,6 +98,11 @@ def work_off(job_id: str, *, seconds: float | None = None, told: Callable[[Rerat
     return True
 
 
+def moments_in(tenant: str, plan: ReratingPlan) -> list[tuple[str, int]]:
+    """The first and the last moment (Unix ms) of each hour of a plan: they are on all days that it touches."""
+    return [(tenant, hour + within) for hour in plan.hours for within in (0, HOUR - 1)]
+
+
 def price_book(version: int) -> PriceBook | None:
     """A price book, the last few of which are remembered; None when there is none of this version."""
     digest = Published.objects.filter(version=version).values_list("digest", flat=True).first()
@@ -194,7 +199,7 @@ class _Worker:
                 if found.again:
                     insert_usage(found.again, purpose="re-rating")
                 moments = [(block.tenant, event.ts) for event in found.again if event.kind == ADJUSTMENT]
-                moments += [(block.tenant, hour + within) for hour in plan.hours for within in (0, HOUR - 1)]
+                moments += moments_in(block.tenant, plan)
                 mark_moments(moments, since_ms=time.time_ns() // 1_000_000, calendars=self._calendars)
                 sums = added([found.unchanged, Sums.of(plan.sums)])
         self._count(block, sums)

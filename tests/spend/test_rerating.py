@@ -38,6 +38,7 @@ from spend.rerating.run import work_off
 from spend.rerating.sums import Sums
 from spend.rollup import recount
 from spend.tasks import go_on_with_reratings
+from spend.verifying import verify
 from spend.zones import Calendar
 from tenants.errors import InvalidSettingError, StatusError
 from tenants.errors import RefusedError as TenantsRefusedError
@@ -628,6 +629,24 @@ def test_stopped_between_writing_and_counting_it_is_resumed_with_the_same_sums(c
     while recount():
         pass
     check_everything(job, events)
+
+
+def test_what_was_written_before_a_worker_died_is_counted_although_the_job_is_stopped(book, monkeypatch):
+    """Killed before the days were marked, and stopped before anybody took the block up: nobody else will mark them."""
+    hand_price()
+    count([private(1)])
+    job = apply_dry_run(dry_run=tried(), by=BY)
+
+    def kill(step: str) -> None:
+        if step == "after insert_usage":
+            raise Killed
+
+    with disturbed(monkeypatch, kill), pytest.raises(Killed):
+        work_off(job.pk)
+    stop_rerating(job=job, by=BY)
+    while recount():
+        pass
+    assert [each.differences for each in verify(TENANT)] == [[]]
 
 
 def test_only_a_finished_dry_run_that_still_holds_is_applied_and_once(book):
