@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import zlib
 from collections.abc import Iterable, Mapping
-from itertools import chain
-from typing import Any
+from typing import IO, Any
 
 from django.conf import settings
 from django.db import transaction
@@ -32,6 +32,8 @@ FILE_MOST = 200 * 2**20
 PART = 2**20
 NAME_LONGEST = 200
 MAPPED_MOST = 1_000
+UNCONFIRMED = (UsageImport.Status.CHECKING, UsageImport.Status.CHECKED)
+UNCONFIRMED_MOST = 50
 _WITHDRAWABLE = (UsageImport.Status.DONE, UsageImport.Status.FAILED)
 
 Mapped = Mapping[str, tuple[str, str]]  # the provider's name -> our project's id, a credential of the gateway's or ""
@@ -50,6 +52,7 @@ def begin_import(
 ) -> UsageImport:
     """Take a file in and begin to check what of it would come in. Nothing counts before it is confirmed.
 
+    The file may come in slowly: until all of it is here nothing is written, so that nobody waits for it.
     Raises RefusedError with the field at fault: `kind`, `project`, `env`, `mapping` or `file`.
     """
     if kind not in ADAPTERS:
@@ -57,29 +60,52 @@ def begin_import(
     if env not in settings.SPENDOPS.environments:
         known = " or ".join(settings.SPENDOPS.environments)
         raise InvalidSettingError(f"There is no environment {env[:40]!r}: choose {known}.", field="env")
-    with tenant_scope(tenant.id), transaction.atomic():
-        hold_open(tenant.id)
-        projects = dict(Project.objects.filter(tenant=tenant).values_list("id", "name"))
-        if not project_id and len(projects) == 1:
-            project_id = next(iter(projects))
-        if project_id not in projects:
-            raise InvalidSettingError("Choose one of the tenant's projects.", field="project")
-        job = UsageImport(
-            tenant=tenant,
-            kind=kind,
-            project_id=project_id,
-            env=env,
-            file_name=file_name.rpartition("/")[2].strip()[:NAME_LONGEST] or "file",
-            mapping={name: list(pair) for name, pair in _clean(mapping or {}, projects).items()},
-            price_version=current_version(),
-            override_version=newest_version(tenant.id),
-            size=0,
-            created_by=by.id,
+    with tempfile.TemporaryFile() as file:
+        size, digest = _received(pieces, file)
+        with tenant_scope(tenant.id), transaction.atomic():
+            job = _begun(tenant, kind, project_id, env, _plain(file_name), size, digest, mapping=mapping or {}, by=by)
+            _keep(job, file)
+    return job
+
+
+def _begun(
+    tenant: Tenant,
+    kind: str,
+    project_id: str,
+    env: str,
+    file_name: str,
+    size: int,
+    digest: str,
+    *,
+    mapping: Mapped,
+    by: Actor,
+) -> UsageImport:
+    """The import's row. Raises RefusedError."""
+    hold_open(tenant.id)
+    if UsageImport.objects.filter(tenant=tenant, status__in=UNCONFIRMED).count() >= UNCONFIRMED_MOST:
+        raise StatusError(
+            f"{UNCONFIRMED_MOST} files wait to be checked or confirmed: confirm some of them, or discard them."
         )
-        job.save(force_insert=True)
-        job.size, job.digest = _keep(job, pieces)
-        job.save(update_fields=["size", "digest"])
-        _record("import.begun", job, by, after={"kind": kind, "project": project_id, "bytes": job.size})
+    projects = dict(Project.objects.filter(tenant=tenant).values_list("id", "name"))
+    if not project_id and len(projects) == 1:
+        project_id = next(iter(projects))
+    if project_id not in projects:
+        raise InvalidSettingError("Choose one of the tenant's projects.", field="project")
+    job = UsageImport(
+        tenant=tenant,
+        kind=kind,
+        project_id=project_id,
+        env=env,
+        file_name=file_name,
+        mapping={name: list(pair) for name, pair in _clean(mapping, projects).items()},
+        price_version=current_version(),
+        override_version=newest_version(tenant.id),
+        size=size,
+        digest=digest,
+        created_by=by.id,
+    )
+    job.save(force_insert=True)
+    _record("import.begun", job, by, after={"kind": kind, "project": project_id, "bytes": size})
     return job
 
 
@@ -105,7 +131,7 @@ def discard_import(*, job: UsageImport, by: Actor) -> None:
     """Forget a file that was only checked. Raises StatusError."""
     with tenant_scope(job.tenant_id), transaction.atomic():
         row = _locked(job)
-        if row.status not in (UsageImport.Status.CHECKING, UsageImport.Status.CHECKED):
+        if row.status not in UNCONFIRMED:
             raise StatusError(f"This import is {row.get_status_display().lower()}: it can be withdrawn, not discarded.")
         _record("import.discarded", row, by)
         row.status, row.error, row.ended_at = UsageImport.Status.FAILED, "Discarded before it came in.", timezone.now()
@@ -139,23 +165,30 @@ def is_open(job: UsageImport) -> bool:
     return job.status in OPEN
 
 
-def _keep(job: UsageImport, pieces: Iterable[bytes]) -> tuple[int, str]:
-    """Write the file down; its size and digest."""
-    digest, size, held, number = hashlib.sha256(), 0, bytearray(), 0
-    for piece in chain(pieces, [b""]):
+def _received(pieces: Iterable[bytes], file: IO[bytes]) -> tuple[int, str]:
+    """Put what is handed in on the disk; its size and digest."""
+    digest, size = hashlib.sha256(), 0
+    for piece in pieces:
         digest.update(piece)
         size += len(piece)
         if size > FILE_MOST:
             raise InvalidSettingError("The file is larger than 200 MB: import it in parts.", field="file")
-        held += piece
-        while len(held) >= PART or (held and not piece):
-            body = zlib.compress(bytes(held[:PART]), 3)
-            ImportPart.objects.create(tenant_id=job.tenant_id, of=job, number=number, body=body)
-            del held[:PART]
-            number += 1
+        file.write(piece)
     if not size:
         raise InvalidSettingError("The file is empty.", field="file")
     return size, digest.hexdigest()
+
+
+def _keep(job: UsageImport, file: IO[bytes]) -> None:
+    """Keep the file with the import, piece by piece."""
+    file.seek(0)
+    for number, piece in enumerate(iter(lambda: file.read(PART), b"")):
+        ImportPart.objects.create(tenant_id=job.tenant_id, of=job, number=number, body=zlib.compress(piece, 3))
+
+
+def _plain(file_name: str) -> str:
+    """A file's name without folders, and without what no database keeps."""
+    return file_name.rpartition("/")[2].replace("\x00", "").strip()[:NAME_LONGEST] or "file"
 
 
 def _clean(mapping: Mapped, projects: Mapping[str, str]) -> Mapped:
@@ -166,7 +199,7 @@ def _clean(mapping: Mapped, projects: Mapping[str, str]) -> Mapped:
     found = {}
     for theirs, (ours, credential) in mapping.items():
         project = ours if ours in projects else by_name.get(ours.casefold())
-        if not theirs or project is None:
+        if not theirs or "\x00" in theirs + credential or project is None:
             raise InvalidSettingError(
                 f"{theirs[:60]!r} is mapped to {ours[:60]!r}, and there is no such project.", field="mapping"
             )

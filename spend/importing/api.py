@@ -125,12 +125,14 @@ def list_imports(request: HttpRequest) -> list[dict[str, Any]]:
     "",
     Permission.SPEND_IMPORT,
     answers={201: ImportDetail},
+    conflicts=True,
     summary="Hand a file in, to be checked",
 )
 def hand_file_in(request: HttpRequest, query: Query[ImportQuery]) -> HttpResponse:
     """The body is the file: CSV, JSON or JSON lines, 200 MB at most, sent as text/csv or application/json.
 
-    It is checked within seconds; nothing counts before it is confirmed.
+    It is checked within seconds; nothing counts before it is confirmed. An Idempotency-Key is not needed and means
+    nothing here: handed in again, a file is checked again, and rows that stand already do not count twice.
     """
     known = cast(TenantRequest, request)
     if request.content_type in _FORMS:

@@ -9,14 +9,14 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from typing import Any
 
-from spend.importing.rows import Bad, Record, RowError
+from spend.importing.rows import Bad, Record, RowError, decimal_of
 
 DOCUMENT_MOST = 32 * 2**20
 LINE_MOST = DOCUMENT_MOST
 COLUMNS_MOST = 200
+CSV_LINE_MOST = 8 * 2**20  # characters
 csv.field_size_limit(2**20)
 
 
@@ -87,8 +87,12 @@ def _csv(stream: io.BufferedReader) -> Iterator[Record | tuple[int, Bad]]:
         raise FileError(f"Line {reader.line_num} is not CSV ({error}).") from error
 
 
-def _bounded(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
+def _bounded(lines: io.TextIOWrapper) -> Iterator[str]:
+    number = 0
+    while line := lines.readline(CSV_LINE_MOST + 1):
+        number += 1
+        if len(line) > CSV_LINE_MOST:
+            raise FileError(f"Line {number} is longer than 8 million characters: that is no CSV.")
         if "\x00" in line:
             raise FileError("The file is not text: it has NUL bytes.")
         yield line
@@ -101,7 +105,7 @@ def _json(stream: io.BufferedReader) -> Iterator[Record | tuple[int, Bad]]:
         first, number = stream.readline(LINE_MOST + 1), number + 1
     first = first.removeprefix(b"\xef\xbb\xbf")
     try:
-        document = _loads(first)
+        document = loads(first)
     except ValueError:
         document = None  # not a line for each: one document over many lines
     if document is None:
@@ -109,7 +113,7 @@ def _json(stream: io.BufferedReader) -> Iterator[Record | tuple[int, Bad]]:
         if len(first) + len(rest) > DOCUMENT_MOST:
             raise FileError("The file is one JSON document of more than 32 MB: write one page or row a line.")
         try:
-            document = _loads(first + rest)
+            document = loads(first + rest)
         except ValueError as error:
             raise FileError(f"The file is not JSON: {_reason(error)}") from error
         yield from _of(number, document)
@@ -122,15 +126,19 @@ def _json(stream: io.BufferedReader) -> Iterator[Record | tuple[int, Bad]]:
         if not line.strip():
             continue
         try:
-            document = _loads(line)
+            document = loads(line)
         except ValueError as error:
             yield number, Bad(f"It is not JSON: {_reason(error)}")
             continue
         yield from _of(number, document)
 
 
-def _loads(line: bytes) -> Any:
-    return json.loads(line, parse_float=Decimal, parse_constant=_refuse)
+def loads(text: bytes | str) -> Any:
+    """JSON whose numbers are exact. Raises ValueError."""
+    try:
+        return json.loads(text, parse_float=decimal_of, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def _refuse(name: str) -> None:
@@ -146,4 +154,4 @@ def _of(line: int, document: Any) -> Iterator[Record | tuple[int, Bad]]:
 
 
 def _reason(error: ValueError) -> str:
-    return f"{error}." if not isinstance(error, UnicodeDecodeError) else "it is not text in UTF-8."
+    return f"{str(error).rstrip('.')}." if not isinstance(error, UnicodeDecodeError) else "it is not text in UTF-8."

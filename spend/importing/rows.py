@@ -23,6 +23,10 @@ _MOST_UNITS = 2**53
 _MOST_USD = Decimal(10**15)
 _NAME_LONGEST = 400
 _DIGITS = re.compile(r"\d{1,16}", re.ASCII)
+_UNFIT = re.compile("[\x00\ud800-\udfff]")  # what no database keeps in a text
+_FOUR_BYTES = 2**32
+_HTTP_MOST = 999
+_NUMBER_LONGEST = 100  # signs, and powers of ten: beyond, reckoning with it takes long or cannot be done
 
 
 class RowError(ValueError):
@@ -85,6 +89,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("provider", "model", "upstream_request_id", "session", "service_tier", "end_user"):
             if len(getattr(self, name)) > _NAME_LONGEST:
                 raise RowError(f"Its {name} is longer than {_NAME_LONGEST} characters.")
+        if self.http_status > _HTTP_MOST:
+            raise RowError(f"Its http_status is {self.http_status}: there is no such status.")
+        for name in ("calls", "ttfb_ms", "duration_ms"):
+            if getattr(self, name) >= _FOUR_BYTES:
+                raise RowError(f"Its {name} is {getattr(self, name)}: that is too large.")
         if unknown := [name for name in self.units if name not in UNITS]:
             raise RowError(
                 f"There is no unit {unknown[0][:60]!r}: units are {', '.join(list(UNITS)[:6])} … (docs/imports.md)."
@@ -110,10 +119,28 @@ def text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return value.strip()
+        return fit(value.strip())
     if isinstance(value, bool | int):
         return str(value).lower()
     raise RowError(f"{str(value)[:60]!r} is not a text.")
+
+
+def fit(value: str) -> str:
+    """A text that can be kept. Raises RowError for NUL and for halves of characters."""
+    if _UNFIT.search(value):
+        raise RowError(f"{value[:60]!r} has characters that no text can have.")
+    return value
+
+
+def decimal_of(value: str) -> Decimal:
+    """A number as it is written. Raises RowError for what is none, or is so long or large that nothing has it."""
+    try:
+        found = Decimal(value) if len(value) <= _NUMBER_LONGEST else None
+    except InvalidOperation:
+        found = None
+    if found is None or not found.is_finite() or abs(found.adjusted()) > _NUMBER_LONGEST:
+        raise RowError(f"{value[:60]!r} is no number.")
+    return found
 
 
 def whole(values: Mapping[str, Any], name: str, *, needed: bool = False) -> int:
@@ -138,10 +165,10 @@ def pico(value: Any, name: str, *, per_usd: int = 1) -> int | None:
     if value is None or value == "":
         return None
     try:
-        amount = Decimal(str(value).strip().removeprefix("$"))
-    except InvalidOperation:
+        amount = decimal_of(str(value).strip().removeprefix("$"))
+    except RowError:
         raise RowError(f"{name} is {str(value)[:60]!r}: give an amount like 0.00123.") from None
-    if not amount.is_finite() or abs(amount) >= _MOST_USD or amount.as_tuple().exponent < -60:  # type: ignore[operator]
+    if abs(amount) >= _MOST_USD or amount.as_tuple().exponent < -60:  # type: ignore[operator]
         raise RowError(f"{name} is {str(value)[:60]!r}: that is no amount.")
     over, under = amount.as_integer_ratio()
     whole_part, left = divmod(over * PICO_PER_USD, under * per_usd)
@@ -159,9 +186,9 @@ def moment_ms(value: Any, name: str) -> int:
             found = None
     elif value is not None and not isinstance(value, bool):
         try:
-            number = Decimal(str(value).strip())
+            number = decimal_of(str(value).strip())
             found = _EPOCH + timedelta(milliseconds=int(number if number >= _MILLISECONDS_FROM else number * 1000))
-        except (InvalidOperation, OverflowError, ValueError):
+        except (OverflowError, ValueError):
             found = None
     if found is None:
         raise RowError(f"{name} is {str(value)[:60]!r}: give a moment like 2026-11-20T12:00:00Z.")

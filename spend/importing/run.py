@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -88,10 +88,13 @@ def work_off(
         except UnavailableError as error:
             logger.warning("import waits", usage_import=job_id, why=str(error))
             _held(job).update(claimed_until=None, error=f"{error} It goes on by itself.")
-        except (FileError, ClickHouseError, LookupError, ValueError) as error:
-            if not isinstance(error, FileError):
-                logger.exception("import failed", usage_import=job_id)
-            _fail(job, str(error))
+        except (OperationalError, InterfaceError):
+            raise  # the database is away: it goes on when the claim has run out
+        except Exception as error:
+            # whatever it is would come again each time: such a file must not keep others from coming in
+            logger.exception("import failed", usage_import=job_id)
+            known = isinstance(error, FileError | ClickHouseError)
+            _fail(job, str(error) if known else "An error in SpendOps, which the log describes.")
         else:
             UsageImport.objects.filter(pk=job.pk, claim=job.claim).update(claimed_until=None)
         return True
@@ -105,6 +108,10 @@ def settle_all_late() -> int:
             written += settle_late(tenant_id)
         except UnavailableError as error:
             logger.warning("imported usage is settled later", tenant=tenant_id, why=str(error))
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("imported usage cannot be settled", tenant=tenant_id)  # that of others can
     return written
 
 
@@ -112,14 +119,18 @@ def forget_unconfirmed() -> None:
     """Forget the files of imports that nobody confirmed within a week."""
     with across_tenants("files of every tenant are forgotten in time"):
         old = UsageImport.objects.filter(status=Status.CHECKED, created_at__lt=timezone.now() - KEPT)
-        ids = list(old.values_list("pk", flat=True))
-        with transaction.atomic():
-            old.update(
-                status=Status.FAILED,
-                error="Nobody confirmed it within 7 days: its file was forgotten.",
-                ended_at=timezone.now(),
-            )
-            ImportPart.objects.filter(of__in=ids).delete()
+        for job_id, tenant_id in list(old.values_list("pk", "tenant_id")):
+            with transaction.atomic():
+                done = old.filter(pk=job_id).update(
+                    status=Status.FAILED,
+                    error="Nobody confirmed it within 7 days: its file was forgotten.",
+                    ended_at=timezone.now(),
+                    begin_ms=None,
+                    end_ms=None,
+                )
+                if done:  # nobody confirmed it just now
+                    record("import.discarded", by=_BY, tenant=tenant_id, target_kind="import", target_id=job_id)
+                    ImportPart.objects.filter(of=job_id).delete()
 
 
 def _claim(job_id: str) -> UsageImport | None:
@@ -154,8 +165,7 @@ def _fail(job: UsageImport, why: str) -> None:
                 target_id=job.pk,
                 after={"why": why},
             )
-            if not job.begin_ms:  # nothing was brought in that could be taken up again
-                ImportPart.objects.filter(of=job.pk).delete()
+            ImportPart.objects.filter(of=job.pk).delete()  # nobody takes it up again
 
 
 def _pieces(job: UsageImport) -> Iterator[bytes]:

@@ -250,7 +250,8 @@ def settle_late(tenant_id: str) -> int:
                 continue
             with booking() as books:
                 written += settle(tenant_id, books, days=range(begin // DAY_MS * DAY_MS, end, DAY_MS))
-            for page in calls_in(tenant_id, begin, end):
+            # a call of the next day or the day before is looked for among the gateway's of this day, too
+            for page in calls_in(tenant_id, begin - DAY_MS, end + DAY_MS):
                 with booking() as books:
                     written += write(tenant_id, counted_calls(tenant_id, page), books)
             row.settled[day.isoformat()] = versions[day]

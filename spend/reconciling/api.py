@@ -99,7 +99,10 @@ def list_comparisons(request: HttpRequest) -> list[dict[str, Any]]:
     summary="Compare an invoice",
 )
 def compare_an_invoice(request: HttpRequest, query: Query[InvoiceQuery]) -> HttpResponse:
-    """The body is the file: CSV or JSON, 20 MB at most, sent as text/csv or application/json."""
+    """The body is the file: CSV or JSON, 20 MB at most, sent as text/csv or application/json.
+
+    An Idempotency-Key means nothing here: a comparison changes no sum, and compared again it is kept twice.
+    """
     known = cast(TenantRequest, request)
     if request.content_type in _FORMS:
         raise InvalidSettingError("Send the file itself as the body, as text/csv or application/json.", field="file")

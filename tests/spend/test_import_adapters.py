@@ -163,7 +163,7 @@ def test_our_own_form_in_json_lines_has_buckets_too():
         ('{"ts": "2026-11-01", "provider": "p"}', "names no model"),
         ('{"ts": "2026-11-01", "provider": "p", "model": "m", "units": {"input": -1}}', "whole number"),
         ('{"ts": "2026-11-01", "provider": "p", "model": "m", "units": {"input": 1.5}}', "whole number"),
-        ('{"ts": "2026-11-01", "provider": "p", "model": "m", "cost": "1e999"}', "no amount"),
+        ('{"ts": "2026-11-01", "provider": "p", "model": "m", "cost": "1e999"}', "give an amount"),
         ('{"ts": "2026-11-01", "provider": "p", "model": "m", "prize": 1}', "no column 'prize'"),
         ('{"ts": "2026-11-01", "provider": "p", "model": "m", "status": "fine"}', "choose one of ok"),
         ('{"ts": "2026-11-01", "provider": "p", "model": "m", "units": {"input": NaN}}', "no number"),

@@ -7,12 +7,11 @@ https://docs.litellm.ai/docs/proxy/cost_tracking and the table in its schema.pri
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
 from spend.importing.adapters.base import Adapter, Found, named, one_row
+from spend.importing.reading import loads
 from spend.importing.rows import Record, Row, RowError, identity_of, moment_ms, pico, text, units_of, whole
 from wire.events import Status
 
@@ -86,7 +85,7 @@ def _object(value: Any, name: str) -> Mapping[str, Any]:
         return {}
     if isinstance(value, str):
         try:
-            value = json.loads(value, parse_float=Decimal)
+            value = loads(value)
         except ValueError as error:
             raise RowError(f"{name} is not JSON.") from error
     if not isinstance(value, dict):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spend.importing.adapters.base import Adapter, Found, grouped, named, one_row
-from spend.importing.rows import Record, Row, RowError, identity_of, moment_ms, pico, text, whole
+from spend.importing.rows import Record, Row, RowError, fit, identity_of, moment_ms, pico, text, whole
 from wire.events import TAG_NAME_LONGEST, TAG_VALUE_LONGEST, TAGS_MOST, Status
 from wire.units import UNITS
 
@@ -80,7 +80,7 @@ def _tags(value: Any) -> dict[str, str]:
         not name or len(name) > TAG_NAME_LONGEST or len(content) > TAG_VALUE_LONGEST for name, content in value.items()
     ):
         raise RowError(f"There may be {TAGS_MOST} tags, of {TAG_NAME_LONGEST} and {TAG_VALUE_LONGEST} characters.")
-    return value
+    return {fit(name): fit(content) for name, content in value.items()}
 
 
 ADAPTER = Adapter("file", "Our own format (CSV or JSON lines)", "file", "", "docs/imports.md", rows)
