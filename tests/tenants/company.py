@@ -264,6 +264,7 @@ MISSING: dict[str, Any] = {
     "import_id": "im_000000000000",
     "comparison_id": "ic_000000000000",
     "report_id": "rp_000000000000",
+    "view_id": "v_000000000000",
     "sending_id": "rs_000000000000",
     "channel_id": "c_000000000000",
     "delivery_id": "d_000000000000",

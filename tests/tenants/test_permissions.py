@@ -102,6 +102,10 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 
 
+def body_of(path: str) -> dict[str, Any]:
+    return next((each for end, each in BODIES.items() if path.endswith(end)), {})
+
+
 @pytest.mark.parametrize("who", EVERYBODY)
 def test_c08_everybody_gets_the_expected_answer_from_every_operation(company, clickhouse, who):
     ids = company.ids | {"session_id": "0" * 64, "event_id": _call(company)}
@@ -109,7 +113,7 @@ def test_c08_everybody_gets_the_expected_answer_from_every_operation(company, cl
     wrong = []
     for (method, path), allowed in OPERATIONS.items():
         address = "/api/v1" + path.format(**ids)
-        body = json.dumps(next((each for end, each in BODIES.items() if path.endswith(end)), {}))
+        body = json.dumps(body_of(path))
         answer = person.generic(method, address, body, content_type="application/json")
         code = answer.json().get("code", "") if answer.content and isinstance(answer.json(), dict) else ""
         if who == SIGNED_OUT:
