@@ -39,6 +39,8 @@ class Books:
         self._row = row
         self._began = time.monotonic()
         self._closed, self._seals = closed_months()
+        if self._seals:  # so that nobody waits for us who knows as much
+            Booking.objects.filter(pk=row.pk).update(knew=self._seals)
 
     @property
     def any_closed(self) -> bool:
@@ -51,9 +53,6 @@ class Books:
 
     def wait_for_others(self) -> None:
         """Wait until everybody is done who knew fewer seals. Raises NotYetError when that takes long."""
-        Booking.objects.filter(pk=self._row.pk).update(
-            knew=self._seals
-        )  # so that nobody waits for us who knows as much
         ends = time.monotonic() + WAIT_SECONDS
         while undecided(self._seals).exclude(pk=self._row.pk).exists():
             if time.monotonic() >= ends:

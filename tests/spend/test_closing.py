@@ -361,6 +361,18 @@ def test_a_seal_waits_for_who_is_storing_and_for_the_dead_until_their_lease_ends
     assert read(Statement.objects.get().body)["totals"]["total"]["requests"] == 2
 
 
+def test_nobody_waits_for_who_knows_the_seal():
+    """While older events keep coming, somebody is always storing some."""
+    tenant(TENANT)
+    count([usage(1, NOON)])
+    begin()
+    with booking():
+        seal_all()
+        while recount():
+            pass
+        assert seal_all() == 1
+
+
 def test_who_cannot_decide_stores_nothing_and_tries_again(monkeypatch):
     tenant(TENANT)
     count([usage(1, NOON)])
