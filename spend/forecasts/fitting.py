@@ -116,10 +116,19 @@ def _drawn(values: Any, days: int) -> Any:
     return random.choice(values[-SEASONAL_FROM:], size=(days, PATHS))
 
 
+def fit_or_none(task: Task) -> Fitted | None:
+    """None for a series that cannot be fitted, whatever the reason, so that it does not fail the others."""
+    try:
+        return fit(task)
+    except Exception as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return None
+
+
 def main() -> None:
     """Read a JSON list of tasks from the standard input, write the list of what was fitted."""
     tasks = msgspec.json.decode(sys.stdin.buffer.read(), type=list[Task])
-    sys.stdout.buffer.write(msgspec.json.encode([fit(task) for task in tasks]))
+    sys.stdout.buffer.write(msgspec.json.encode([fit_or_none(task) for task in tasks]))
 
 
 if __name__ == "__main__":

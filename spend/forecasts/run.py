@@ -79,6 +79,9 @@ def make_forecasts(*, seconds: float = float("inf")) -> int:
                     return made
                 some = due[first : first + FITS_AT_ONCE]
                 for history, fitted in zip(some, fitted_apart([each.values for each in some]), strict=True):
+                    if fitted is None:
+                        logger.error("a forecast cannot be made", tenant=history.tenant, days=len(history.values))
+                        continue
                     _keep(history, fitted)
                     made += 1
     return made
@@ -116,8 +119,11 @@ def ordinary(days: Mapping[date, Decimal]) -> tuple[Decimal, ...]:
     return tuple(odd[day] if day in alone else charge for day, charge in days.items())
 
 
-def fitted_apart(series: Sequence[Sequence[Decimal]], *, days: int = AHEAD_DAYS) -> list[Fitted]:
-    """Fit each series in a process that ends afterwards, and so gives its memory back. Raises FittingError."""
+def fitted_apart(series: Sequence[Sequence[Decimal]], *, days: int = AHEAD_DAYS) -> list[Fitted | None]:
+    """Fit each series in a process that ends afterwards, and so gives its memory back. Raises FittingError.
+
+    None stands for a series that cannot be fitted.
+    """
     tasks = [Task([float(value) for value in values], days) for values in series]
     try:
         done = subprocess.run(
@@ -128,7 +134,7 @@ def fitted_apart(series: Sequence[Sequence[Decimal]], *, days: int = AHEAD_DAYS)
             timeout=FIT_SECONDS,
             check=True,
         )
-        return msgspec.json.decode(done.stdout, type=list[Fitted])
+        return msgspec.json.decode(done.stdout, type=list[Fitted | None])
     except subprocess.TimeoutExpired as error:
         raise FittingError(f"Fitting {len(tasks)} series took more than {FIT_SECONDS} s.") from error
     except subprocess.CalledProcessError as error:

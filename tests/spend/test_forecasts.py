@@ -73,8 +73,16 @@ def test_one_runaway_day_is_no_history_and_a_new_level_is():
     assert ordinary({}) == ()
 
 
-def test_a_fit_that_fails_says_why(settings, tmp_path):
-    with pytest.raises(FittingError, match="too few"):
+def test_a_series_that_cannot_be_fitted_leaves_the_others_alone():
+    none, made = fitted_apart([[Decimal(1)], [Decimal(day) for day in (10, 12, 11, 9)]], days=3)
+    assert none is None
+    assert made is not None
+    assert len(made.mid) == 3
+
+
+def test_a_process_that_fails_says_why(monkeypatch):
+    monkeypatch.setattr("spend.forecasts.run.sys.executable", "/bin/false")
+    with pytest.raises(FittingError, match="exit code 1"):
         fitted_apart([[Decimal(1)]])
 
 

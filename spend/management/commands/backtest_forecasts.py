@@ -68,6 +68,8 @@ class Command(BaseCommand):
         fitted = fitted_apart([history.values[:end] for history, end in asked], days=days) if asked else []
         rows = []
         for (history, end), each in zip(asked, fitted, strict=True):
+            if each is None:
+                continue
             actual = sum(history.values[end : end + days], Decimal(0))
             origin = history.today.toordinal() - (len(history.values) - end)
             rows.append(
