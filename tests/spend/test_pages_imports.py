@@ -84,7 +84,7 @@ def test_from_a_file_to_spend_and_back(admin_client, customer):
 
 def test_pages_refresh_themselves_only_while_something_changes(admin_client, customer):
     address = handed_in(admin_client, customer)
-    live = re.search(r'hx-get="([^"]+)"', admin_client.get(address).content.decode())[1]
+    live = re.search(r'id="import" data-live hx-get="([^"]+)"', admin_client.get(address).content.decode())[1]
     assert admin_client.get(html.unescape(live)).status_code == 204
     go_on_with_imports()
     assert admin_client.get(html.unescape(live)).status_code == 200
