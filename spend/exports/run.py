@@ -96,7 +96,7 @@ def work_off(export_id: str, *, told: Callable[[Export], None] | None = None) ->
         except Exception as error:
             # whatever it is would come again each time that the file is begun anew
             logger.exception("export failed", export=job.pk)
-            known = isinstance(error, ClickHouseError | RefusedError | DiffersError)
+            known = isinstance(error, ClickHouseError | RefusedError | DiffersError | ValueError)
             _fail(job, str(error) if known else "An error in SpendOps, which the log describes.")
     return True
 

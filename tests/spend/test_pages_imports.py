@@ -138,7 +138,7 @@ def test_the_api_hands_in_confirms_and_withdraws(customer, client):
 
     query = f"?source=openai_usage&project={customer.project.id}&file_name=nov.json"
     given = ask("POST", f"/imports{query}", PAGE)
-    assert given.status_code == 201, given.content
+    assert given.status_code == 202, given.content
     work_off_all(seconds=60)
     found = ask("GET", f"/imports/{given.json()['id']}").json()
     assert (found["status"], found["rows"]["new"]) == ("checked", 1)
@@ -175,7 +175,7 @@ def test_a_large_file_comes_in_by_the_api_piece_by_piece(customer, client):
     query = f"?source=file&project={customer.project.id}"
     headers = {"authorization": f"Bearer {token}"}
     given = client.generic("POST", f"/api/v1/imports{query}", body, content_type="application/json", headers=headers)
-    assert given.status_code == 201, given.content
+    assert given.status_code == 202, given.content
     assert given.json()["bytes"] == len(body)
 
 
