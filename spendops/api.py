@@ -12,6 +12,7 @@ from spend.closing.api import statements
 from spend.cost_centres.api import cost_centres
 from spend.exploring.api import spend
 from spend.exploring.usage_api import denials
+from spend.exploring.views_api import saved_views
 from spend.exports.api import exported
 from spend.importing.api import imported
 from spend.reconciling.api import invoices
@@ -51,6 +52,7 @@ api.add_router("/denials", denials)
 api.add_router("/imports", imported)
 api.add_router("/invoices", invoices)
 api.add_router("/exports", exported)
+api.add_router("/views", saved_views)
 api.add_router("/statements", statements)
 api.add_router("/cost-centres", cost_centres)
 api.add_router("/reports", reports)

@@ -345,6 +345,8 @@ def read_movers(request: HttpRequest, most: Query[Most]) -> dict[str, Any]:
     if days is None or closed_last is None:
         raise invalid(("period", "Today alone is not over, so nothing of it can be compared: choose earlier days."))
     of = asked.slice.on(asked.period.first, closed_last)
+    # before the sums: what is counted in between is then in them and not claimed
+    complete_until = answered(lambda: freshness(asked.tenant_id, keys=asked.keys).data_to)
     found = answered(lambda: movers(asked.tenant_id, of, days, by=by, most=most.limit))
     return {
         "first": asked.period.first,
@@ -353,7 +355,7 @@ def read_movers(request: HttpRequest, most: Query[Most]) -> dict[str, Any]:
         "before_last": days[1],
         "zone": asked.zone,
         "by": by,
-        "complete_until": answered(lambda: freshness(asked.tenant_id, keys=asked.keys).data_to),
+        "complete_until": complete_until,
         "items": [_mover(each, by) for each in found],
     }
 

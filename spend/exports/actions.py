@@ -15,7 +15,8 @@ from spend.exports.completeness import completeness
 from spend.exports.files import remove
 from spend.exports.wanted import Wanted, checked_format, wanted_of
 from spend.models import Export
-from tenants.errors import StatusError
+from spend.queries.slices import NotKeptError
+from tenants.errors import InvalidSettingError, StatusError
 from tenants.models import Tenant
 
 OPEN = (Export.Status.WAITING, Export.Status.RUNNING)
@@ -47,7 +48,10 @@ def begin_export(*, tenant: Tenant, wanted: Wanted, written: str, require_comple
         days=(of.last - of.first).days + 1,
         created_by=by.id,
     )
-    found = completeness(tenant.id, known)
+    try:
+        found = completeness(tenant.id, known)
+    except NotKeptError as error:
+        raise InvalidSettingError(str(error), field="query") from error
     if require_complete and found.reasons:
         raise IncompleteError(found.reasons)
     job.complete_until, job.partial = found.until, list(found.reasons)

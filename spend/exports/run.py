@@ -20,7 +20,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -54,7 +54,7 @@ class LostError(Exception):
 
 
 class DiffersError(Exception):
-    """The file is not what the pages say; the message says how."""
+    """The file is not what the pages say, or not what was asked for; the message says how."""
 
 
 def waiting() -> bool:
@@ -91,9 +91,13 @@ def work_off(export_id: str, *, told: Callable[[Export], None] | None = None) ->
                 claimed_until=timezone.now() + timedelta(seconds=15), error=f"{error} It goes on by itself."
             )
             return False
-        except (ClickHouseError, RefusedError, DiffersError, LookupError, ValueError, OSError) as error:
+        except (OperationalError, InterfaceError):
+            raise  # the database is away: it goes on when the claim has run out
+        except Exception as error:
+            # whatever it is would come again each time that the file is begun anew
             logger.exception("export failed", export=job.pk)
-            _fail(job, str(error))
+            known = isinstance(error, ClickHouseError | RefusedError | DiffersError | ValueError)
+            _fail(job, str(error) if known else "An error in SpendOps, which the log describes.")
     return True
 
 
@@ -157,7 +161,7 @@ class _Work:
             for attempt in range(1, ATTEMPTS + 1):
                 found = completeness(job.tenant_id, self._wanted)
                 if job.require_complete and found.reasons:
-                    raise ValueError(f"The period is not complete any more. {' '.join(found.reasons)}")
+                    raise DiffersError(f"The period is not complete any more. {' '.join(found.reasons)}")
                 why = self._write(unfinished, found)
                 if not why:
                     break

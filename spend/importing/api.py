@@ -16,7 +16,7 @@ from spend.importing.queries import import_by_id, imports, shown_sums
 from spend.models import UsageImport
 from spend.zones import moment_of
 from tenants.errors import InvalidSettingError
-from tenants.frame.operations import created, operation
+from tenants.frame.operations import answered, operation
 from tenants.http import TenantRequest
 from tenants.permissions import Permission
 
@@ -124,15 +124,15 @@ def list_imports(request: HttpRequest) -> list[dict[str, Any]]:
     "POST",
     "",
     Permission.SPEND_IMPORT,
-    answers={201: ImportDetail},
+    answers={202: ImportDetail},
     conflicts=True,
     summary="Hand a file in, to be checked",
 )
 def hand_file_in(request: HttpRequest, query: Query[ImportQuery]) -> HttpResponse:
     """The body is the file: CSV, JSON or JSON lines, 200 MB at most, sent as text/csv or application/json.
 
-    It is checked within seconds; nothing counts before it is confirmed. An Idempotency-Key is not needed and means
-    nothing here: handed in again, a file is checked again, and rows that stand already do not count twice.
+    It is checked within seconds; nothing counts before it is confirmed. It needs no
+    Idempotency-Key: handed in again, a file is checked again, and rows that stand already do not count twice.
     """
     known = cast(TenantRequest, request)
     if request.content_type in _FORMS:
@@ -147,7 +147,7 @@ def hand_file_in(request: HttpRequest, query: Query[ImportQuery]) -> HttpRespons
         mapping=read_mapping(query.mapping),
         by=known.actor,
     )
-    return created(ImportDetail(**_detail(job)))
+    return answered(ImportDetail(**_detail(job)), status=202)
 
 
 @operation(imported, "GET", "/{import_id}", Permission.SPEND_IMPORT, answers={200: ImportDetail}, summary="One import")

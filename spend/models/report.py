@@ -83,6 +83,7 @@ class ReportRecipient(models.Model):
     report = models.ForeignKey(Report, on_delete=models.CASCADE, related_name="recipients")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     unsubscribed_at = models.DateTimeField(null=True)
+    listed = models.BooleanField(default=True)  # whoever unsubscribed and is taken off the list stays unsubscribed
 
     objects = TenantManager()
 

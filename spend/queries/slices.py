@@ -58,6 +58,10 @@ class Slice:
         return replace(self, first=first, last=last)
 
 
+class NotKeptError(ValueError):
+    """A question that only single calls could answer, about days whose calls are not kept any more."""
+
+
 class Cell(NamedTuple):
     """What one bucket's group comes to. Money in USD, exact; an unpriced request counts as nothing, and is counted.
 
@@ -115,7 +119,7 @@ def cells(
     else:
         begins = _begins(days, of, each)
         if begins[0] < usage_kept_from():
-            raise ValueError(
+            raise NotKeptError(
                 f"Single calls are kept for {settings.USAGE_RETENTION_DAYS} days, and this can only be summed up from "
                 "them: choose later days, or the tenant's own time zone and no tags, end users or hours."
             )

@@ -25,6 +25,7 @@ from wire.money import MICRO, PICO_PER_MICRO, MoneyError, micro_from_text
 
 ERRORS_KEPT = 1_000
 DAYS_MOST = 400
+ROWS_MOST = 20_000  # days and models: what a page can still show
 TOLERANCE = "0.01"
 _MOST_TOLERANCE = 1_000 * MICRO
 _NAME_LONGEST = 200
@@ -51,7 +52,7 @@ def compare_invoice(
     if kind not in KINDS:
         raise InvalidSettingError(f"There is no kind of invoice {kind[:40]!r}: {', '.join(KINDS)}.", field="kind")
     provider = KINDS[kind].provider or provider.strip().lower()
-    if not provider or len(provider) > 64:
+    if not provider or len(provider) > 64 or "\x00" in provider:
         raise InvalidSettingError("Say whose invoice it is, such as openai.", field="provider")
     if usage_kind and usage_kind not in USAGE_KINDS:
         raise InvalidSettingError(f"A usage report is one of {', '.join(USAGE_KINDS)}.", field="usage_kind")
@@ -80,9 +81,9 @@ def compare_invoice(
                 tenant=tenant,
                 kind=kind,
                 provider=provider,
-                file_name=file_name.rpartition("/")[2].strip()[:_NAME_LONGEST] or "invoice",
+                file_name=_plain(file_name) or "invoice",
                 digest=hashlib.sha256(body).hexdigest(),
-                usage_file=usage_name.rpartition("/")[2].strip()[:_NAME_LONGEST] if usage_kind else "",
+                usage_file=_plain(usage_name) if usage_kind else "",
                 tolerance=bound,
                 first=first,
                 last=last,
@@ -116,6 +117,10 @@ def _both_sides(
 
     def row(day: date, model: str) -> Row:
         name = naming.named(provider, model)
+        if (day, name) not in rows and len(rows) >= ROWS_MOST:
+            raise InvalidSettingError(
+                f"These are more than {ROWS_MOST:,} days and models: compare the invoice in parts.", field="file"
+            )
         return rows.setdefault((day, name), Row(day, name))
 
     said: dict[tuple[date, str], int] = defaultdict(int)
@@ -142,6 +147,11 @@ def _both_sides(
         found = row(day, model)
         found.price_version = max(found.price_version, version)
     return rows.values()
+
+
+def _plain(file_name: str) -> str:
+    """A file's name without folders, and without what no database keeps."""
+    return file_name.rpartition("/")[2].replace("\x00", "").strip()[:_NAME_LONGEST]
 
 
 def _tolerance(text: str) -> int:

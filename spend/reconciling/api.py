@@ -15,7 +15,7 @@ from spend.models import InvoiceComparison
 from spend.reconciling.actions import TOLERANCE, compare_invoice
 from spend.reconciling.queries import Compared, compared_rows, comparison_by_id, comparisons, usd_of
 from tenants.errors import InvalidSettingError
-from tenants.frame.operations import created, operation
+from tenants.frame.operations import answered, operation
 from tenants.frame.problems import ApiProblem, Problem
 from tenants.http import TenantRequest
 from tenants.permissions import Permission
@@ -95,13 +95,13 @@ def list_comparisons(request: HttpRequest) -> list[dict[str, Any]]:
     "POST",
     "",
     Permission.SPEND_IMPORT,
-    answers={201: ComparisonDetail, 503: Problem},
+    answers={200: ComparisonDetail, 503: Problem},
     summary="Compare an invoice",
 )
 def compare_an_invoice(request: HttpRequest, query: Query[InvoiceQuery]) -> HttpResponse:
     """The body is the file: CSV or JSON, 20 MB at most, sent as text/csv or application/json.
 
-    An Idempotency-Key means nothing here: a comparison changes no sum, and compared again it is kept twice.
+    It needs no Idempotency-Key: a comparison changes no sum.
     """
     known = cast(TenantRequest, request)
     if request.content_type in _FORMS:
@@ -118,7 +118,7 @@ def compare_an_invoice(request: HttpRequest, query: Query[InvoiceQuery]) -> Http
         )
     except UnavailableError as error:
         raise ApiProblem(503, "unavailable", "Usage cannot be read at present. Try again in a moment.") from error
-    return created(ComparisonDetail(**_detail(made)))
+    return answered(ComparisonDetail(**_detail(made)), status=200)
 
 
 @operation(

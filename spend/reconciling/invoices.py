@@ -13,6 +13,7 @@ from spend.importing.rows import Bad, Place, Record, RowError, moment_ms, pico, 
 
 PAGE_MOST = 20 * 2**20
 _CREDIT = "credit"
+_MODEL_LONGEST = 400
 
 
 class Line(NamedTuple):
@@ -127,6 +128,8 @@ def _plain(record: Record) -> Iterator[tuple[Place, Line | Bad]]:
 
 
 def _line(ms: int, model: str, amount: int, what: str) -> Line:
+    if len(model) > _MODEL_LONGEST:
+        raise RowError(f"Its model is longer than {_MODEL_LONGEST} characters.")
     return Line(utc_day(ms), model, amount, amount < 0 or _CREDIT in what.lower().split())
 
 

@@ -70,14 +70,15 @@ def schedule_report(*, tenant: Tenant, wanted: Wanted, by: Actor, now: datetime 
 
 
 def change_report(*, report: Report, wanted: Wanted, by: Actor, now: datetime | None = None) -> Report:
-    """Change a report. Whoever unsubscribed stays unsubscribed while on the list. Raises RefusedError."""
+    """Change a report. Whoever unsubscribed stays so, also when they are listed again. Raises RefusedError."""
     known = _checked(wanted)
     with transaction.atomic():
         held = hold_open(report.tenant_id)
         row = _held(report)
         before = wanted_of(row)
         kept = {each.user_id: each for each in row.recipients.all()}
-        people = _people(held, known.people, known_already=kept.keys())
+        listed = {id for id, each in kept.items() if each.listed}
+        people = _people(held, known.people, known_already=listed)
         if before == replace(known, people=sorted(known.people)):
             return row
         for name, value in _fields(known).items():
@@ -85,8 +86,11 @@ def change_report(*, report: Report, wanted: Wanted, by: Actor, now: datetime | 
         if row.status == Report.Status.ACTIVE:
             _plan(row, held.time_zone, now or timezone.now())
         _save(row)
-        wanted_ids = {person.pk for person in people} | (kept.keys() & set(known.people))
-        row.recipients.exclude(user_id__in=wanted_ids).delete()
+        wanted_ids = {person.pk for person in people} | (listed & set(known.people))
+        others = row.recipients.exclude(user_id__in=wanted_ids)
+        others.filter(unsubscribed_at=None).delete()
+        others.update(listed=False)
+        row.recipients.filter(user_id__in=wanted_ids).update(listed=True)
         for person in people:
             if person.pk not in kept:
                 ReportRecipient.objects.create(tenant=held, report=row, user=person)
@@ -163,9 +167,9 @@ def subscribe(*, report: Report, by: Actor) -> None:
     """Send a report to somebody again who had unsubscribed. Only they themselves may say so. Raises StatusError."""
     with transaction.atomic():
         row = _held(report)
-        if by.kind != "user" or not row.recipients.filter(user_id=by.id).exclude(unsubscribed_at=None).update(
+        if by.kind != "user" or not row.recipients.filter(user_id=by.id, listed=True).exclude(
             unsubscribed_at=None
-        ):
+        ).update(unsubscribed_at=None):
             raise StatusError("You have not unsubscribed from this report.")
         _record("report.subscribed", row, by, after={"user_id": by.id})
 
@@ -216,7 +220,7 @@ def plan(report: Report, now: datetime) -> int:
 
 def wanted_of(report: Report) -> Wanted:
     """What a report is."""
-    people = sorted(report.recipients.values_list("user_id", flat=True))
+    people = sorted(report.recipients.filter(listed=True).values_list("user_id", flat=True))
     names = ("name", "group_by", "cadence", "weekday", "month_day", "hour", "file", "wait_hours")
     return Wanted(**{name: getattr(report, name) for name in names}, people=people)
 

@@ -54,6 +54,13 @@ def _counted(rows: QuerySet[ReportSending]) -> QuerySet[ReportSending]:
     return rows.annotate(people=Count("mails"), went=Count("mails", filter=Q(mails__status=ReportMail.Status.SENT)))
 
 
+def may_see_report(user: User, tenant: Tenant) -> bool:
+    """Whether a person may see the tenant's spend now: as a member, or as a platform admin."""
+    roles = [role.value for role in roles_with([Permission.SPEND_VIEW])]
+    own = Membership.objects.filter(Q(tenant=tenant) | Q(tenant=None), user=user, role__in=roles)
+    return user.is_active and own.exists()
+
+
 class Person(NamedTuple):
     """A person on a report's list."""
 
@@ -74,7 +81,8 @@ def people_who_may(tenant: Tenant) -> QuerySet[User]:
 def people_of(report: Report) -> list[Person]:
     """Who is on a report's list, by name."""
     may = set(people_who_may(report.tenant).values_list("pk", flat=True))
-    rows: Any = ReportRecipient.objects.filter(report=report).select_related("user").order_by("user__name", "user_id")
+    rows: Any = ReportRecipient.objects.filter(report=report, listed=True).select_related("user")
+    rows = rows.order_by("user__name", "user_id")
     return [
         Person(
             row.user_id,

@@ -31,7 +31,7 @@ from spend.queries.slices import Each, Slice
 from spend.reports.actions import plan
 from spend.reports.content import gather, subject_of
 from spend.reports.mail import FILE_MOST, file_name, send
-from spend.reports.queries import people_who_may
+from spend.reports.queries import may_see_report, people_who_may
 from spend.reports.rules import GATHER_LEASE, MAIL_LEASE, SCHEDULE, look_again, next_attempt
 from tenants.errors import RefusedError
 from tenants.mailing import MailError
@@ -155,7 +155,7 @@ def _make_mails(sending: ReportSending, content: dict[str, Any], now: datetime) 
 def _people(sending: ReportSending) -> list[Any]:
     """Who is to get it: subscribed, and still a member whose role sees the tenant's spend."""
     if sending.only_to is not None:
-        return [sending.only_to] if sending.only_to.is_active else []
+        return [sending.only_to] if may_see_report(sending.only_to, sending.tenant) else []
     wanted = sending.report.recipients.filter(unsubscribed_at=None).values("user_id")
     return list(people_who_may(sending.tenant).filter(pk__in=wanted))
 

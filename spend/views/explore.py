@@ -27,7 +27,7 @@ from spend.periods import Period
 from spend.queries.dimensions import LABELS, in_words, label_of
 from spend.queries.freshness import freshness
 from spend.queries.ratios import denied, latency
-from spend.queries.slices import cells
+from spend.queries.slices import NotKeptError, cells
 from spend.queries.tags import tags_used
 from spend.views.live import NOTHING_NEW, OUT_OF_REACH, stamp
 from spend.views.overview import first_call
@@ -107,6 +107,8 @@ def ratios(request: HttpRequest) -> HttpResponse:
         context = {"unavailable": True}
     except TooMuchError:
         context = {"too_much": True}
+    except NotKeptError:
+        context = {"not_kept": True}
     return render(request, "spend/_explore_ratios.html", context)
 
 
@@ -171,6 +173,9 @@ def _answer(asked: Asked, template: str) -> HttpResponse:
         context |= {"fresh": fresh, "seen": seen} | shown(found, words, asked.zone)
         if context["nothing"]:
             context |= {"waiting": calls_on_their_way(), "first_call": first_call()}
+    except NotKeptError as error:
+        context |= {"not_kept": str(error), "fresh": fresh, "seen": seen}
+        context |= {} if live else _controls(asked, words, [])
     except TooMuchError:
         context |= {"too_much": True, "fresh": fresh, "seen": seen} | ({} if live else _controls(asked, words, []))
     except UnavailableError:

@@ -35,7 +35,7 @@ from spend.exports.queries import export_by_id, exports, is_open
 from spend.exports.reading import wanted_of_page
 from spend.exports.wanted import Format, Kind, Wanted, wanted_from, wanted_of
 from spend.models import Export
-from spend.queries.slices import Slice
+from spend.queries.slices import NotKeptError, Slice
 from spend.views.live import NOTHING_NEW, OUT_OF_REACH, stamp, today_of
 from tenants.errors import RefusedError
 from tenants.http import TenantRequest
@@ -100,6 +100,8 @@ def new(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         try:
             context["reasons"] = completeness(request.tenant.id, of).reasons
+        except NotKeptError as error:
+            context["reasons"] = (str(error),)
         except (UnavailableError, TooMuchError):
             context["reasons"] = ()
         return render(request, "spend/export_new.html", context)

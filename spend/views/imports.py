@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from access.models import User
 from access.step_up import step_up_required
+from spend.exports.formats.comma import guarded
 from spend.importing.actions import begin_import, confirm_import, discard_import, is_open, withdraw_import
 from spend.importing.adapters import ADAPTERS
 from spend.importing.forms import ImportForm
@@ -120,7 +121,7 @@ def errors(request: HttpRequest, import_id: str) -> HttpResponse:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["line", "place", "what is wrong"])
-    writer.writerows([line, path, _plain(why)] for line, path, why in job.errors)
+    writer.writerows([line, path, guarded(why)] for line, path, why in job.errors)
     headers = {"Content-Disposition": f'attachment; filename="import-{job.pk}-refused.csv"'}
     return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)
 
@@ -172,11 +173,6 @@ def withdraw(request: HttpRequest, import_id: str) -> HttpResponseBase:
 def confirmed(job: UsageImport) -> str:
     """What somebody confirms: the file and what of it comes in."""
     return "/".join([job.digest, *(str(job.counts.get(name, 0)) for name in _CONFIRMED)])
-
-
-def _plain(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _job(import_id: str) -> UsageImport:

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from access.models import User
 from spend.clickhouse.errors import TooMuchError, UnavailableError
+from spend.exports.formats.comma import guarded
 from spend.models import InvoiceComparison
 from spend.reconciling.actions import compare_invoice
 from spend.reconciling.charts import both_sides, by_day
@@ -146,9 +147,10 @@ def rows_file(request: HttpRequest, comparison_id: str) -> HttpResponse:
     writer.writerow([*names, "invoice_tokens", "counted_tokens", "counted_requests", "price_version"])
     for row in compared_rows(made):
         amounts = [row.theirs, row.ours, row.difference, *(row.parts.get(why, Decimal(0)) for why in Why)]
-        model = f"'{row.model}" if row.model.startswith(("=", "+", "-", "@")) else row.model
         counts = ["" if row.their_tokens is None else row.their_tokens, row.our_tokens, row.our_requests]
-        writer.writerow([row.day, model, *(f"{amount:.12f}" for amount in amounts), *counts, row.price_version])
+        writer.writerow(
+            [row.day, guarded(row.model), *(f"{amount:.12f}" for amount in amounts), *counts, row.price_version]
+        )
     headers = {"Content-Disposition": f'attachment; filename="invoice-{made.pk}.csv"'}
     return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)
 

@@ -13,13 +13,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from spend.exploring.actions import begin_with, change_view, delete_view, save_view
 from spend.exploring.queries import default_view, may_change, may_share, view_for, views_seen
+from spend.exploring.views_api import NO_SHARING, NOT_YOURS
 from spend.models import SavedView
 from tenants.errors import RefusedError
 from tenants.http import TenantRequest
 from tenants.permissions import Permission, needs
-
-_NOT_YOURS = "Only its owner or a tenant admin can change this view: save it under a name of your own."
-_NO_SHARING = "Your role does not share views: keep this one for yourself."
 
 
 @needs(Permission.SPEND_VIEW, Permission.SPEND_VIEW_OWN)
@@ -55,7 +53,7 @@ def save(request: HttpRequest) -> HttpResponse:
     request = cast(TenantRequest, request)
     query, shared = request.POST.get("query", ""), "shared" in request.POST
     if shared and not may_share(request):
-        messages.error(request, _NO_SHARING)
+        messages.error(request, NO_SHARING)
         return HttpResponseRedirect(f"{reverse('spend:explore')}?{query}")
     try:
         view = save_view(
@@ -83,7 +81,7 @@ def change(request: HttpRequest, view_id: str) -> HttpResponse:
     if "shared" in request.POST:
         wanted["shared"] = request.POST["shared"] == "yes"
     if wanted.get("shared") and not may_share(request):
-        messages.error(request, _NO_SHARING)
+        messages.error(request, NO_SHARING)
         return redirect("spend:explore_views")
     done = _changed(request, view, lambda: change_view(view=view, by=request.actor, **wanted), "The view is changed.")
     return HttpResponseRedirect(address_of(done)) if "query" in wanted and done else redirect("spend:explore_views")
@@ -119,7 +117,7 @@ def address_of(view: SavedView) -> str:
 def _changed(request: TenantRequest, view: SavedView, do: Callable[[], Any], done: str) -> Any:
     """Do it, if the person may, and say so."""
     if not may_change(request, view):
-        messages.error(request, _NOT_YOURS)
+        messages.error(request, NOT_YOURS)
         return None
     try:
         found = do()

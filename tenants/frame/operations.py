@@ -72,7 +72,12 @@ def operation(
 
 def created(shown: Schema) -> HttpResponse:
     """The answer of an operation that creates."""
-    return HttpResponse(shown.model_dump_json(), status=201, content_type="application/json; charset=utf-8")
+    return answered(shown, status=201)
+
+
+def answered(shown: Schema, *, status: int) -> HttpResponse:
+    """An answer of a status of its own, such as 202 for what is taken in and goes on by itself."""
+    return HttpResponse(shown.model_dump_json(), status=status, content_type="application/json; charset=utf-8")
 
 
 def operations_of(api: NinjaAPI) -> Iterator[tuple[str, str, Operation]]:

@@ -274,6 +274,22 @@ def test_while_clickhouse_is_away_it_waits(monkeypatch):
     assert len(rows_of(again(job))) == 1
 
 
+def test_what_nobody_thought_of_ends_the_export_and_tells_no_secrets(monkeypatch, folder):
+    """Otherwise it would be begun anew for ever."""
+    tenant(TENANT)
+    job = begun(wanted("spend", FIRST, LAST))
+
+    def broken(*_):
+        raise TypeError("password=hunter2")
+
+    monkeypatch.setattr("spend.exports.run.content_of", broken)
+    assert work_off(job.pk)
+    job = again(job)
+    assert (job.status, job.claimed_until) == (Export.Status.FAILED, None)
+    assert "hunter2" not in job.error
+    assert not list(folder.glob("*/*"))
+
+
 def test_cancelled_while_it_is_written_it_leaves_nothing(monkeypatch, folder):
     tenant(TENANT)
     count([usage(1, NOON)])

@@ -98,7 +98,7 @@ def test_from_the_form_to_the_file(company, customer):
     job = newest(company)
     page = finance.get("/exports")
     assert "Waiting" in text_of(page)
-    seen = html.unescape(re.search(r'hx-get="([^"]+)"', page.content.decode())[1])
+    seen = html.unescape(re.search(r'hx-get="(/exports[^"]+)"', page.content.decode())[1])
     assert finance.get(seen).status_code == 204
     assert finance.get(f"/exports/{job.pk}/file").status_code == 404
     assert work_off_all() == 1

@@ -84,7 +84,7 @@ def test_from_a_file_to_spend_and_back(admin_client, customer):
 
 def test_pages_refresh_themselves_only_while_something_changes(admin_client, customer):
     address = handed_in(admin_client, customer)
-    live = re.search(r'hx-get="([^"]+)"', admin_client.get(address).content.decode())[1]
+    live = re.search(r'id="import" data-live hx-get="([^"]+)"', admin_client.get(address).content.decode())[1]
     assert admin_client.get(html.unescape(live)).status_code == 204
     go_on_with_imports()
     assert admin_client.get(html.unescape(live)).status_code == 200
@@ -138,7 +138,7 @@ def test_the_api_hands_in_confirms_and_withdraws(customer, client):
 
     query = f"?source=openai_usage&project={customer.project.id}&file_name=nov.json"
     given = ask("POST", f"/imports{query}", PAGE)
-    assert given.status_code == 201, given.content
+    assert given.status_code == 202, given.content
     work_off_all(seconds=60)
     found = ask("GET", f"/imports/{given.json()['id']}").json()
     assert (found["status"], found["rows"]["new"]) == ("checked", 1)
@@ -175,7 +175,7 @@ def test_a_large_file_comes_in_by_the_api_piece_by_piece(customer, client):
     query = f"?source=file&project={customer.project.id}"
     headers = {"authorization": f"Bearer {token}"}
     given = client.generic("POST", f"/api/v1/imports{query}", body, content_type="application/json", headers=headers)
-    assert given.status_code == 201, given.content
+    assert given.status_code == 202, given.content
     assert given.json()["bytes"] == len(body)
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spend.reconciling import actions
 from spend.reconciling.actions import compare_invoice
 from spend.reconciling.classify import Row, Why, classify, totals
 from spend.reconciling.queries import compared_rows, usd_of
@@ -92,6 +93,20 @@ def test_planted_differences_are_found_exactly_they(customer):
     assert (dear.their_price, dear.our_price, dear.price_version) == (Decimal("1.5"), Decimal(1), 1)
     assert (found.first, found.last) == (date(2026, 11, 1), date(2026, 11, 6))
     assert found.errors == [[2, "", "amount is 'n/a': give an amount like 0.00123."]]
+
+
+def test_an_invoice_of_more_models_than_a_page_shows_is_refused(customer, monkeypatch):
+    monkeypatch.setattr(actions, "ROWS_MOST", 2)
+    with pytest.raises(InvalidSettingError, match="compare the invoice in parts"):
+        compared(customer, b"day,model,amount\n2026-11-01,a,1\n2026-11-01,b,1\n2026-11-01,c,1\n")
+
+
+def test_what_no_database_keeps_is_refused_by_its_line(customer):
+    body = json.dumps({"day": "2026-11-01", "model": "a\x00b", "amount": 1})
+    found = compared(
+        customer, f'{body}\n{{"day": "2026-11-01", "model": "b", "amount": 1}}'.encode(), file_name="a\x00b"
+    )
+    assert (found.refused, found.file_name) == (1, "ab")
 
 
 def test_days_are_the_providers_utc_days_whatever_the_tenants_zone(customer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.message import EmailMessage
@@ -33,6 +34,7 @@ from spend.reports.actions import (
     send_again,
     subscribe,
     try_report,
+    unsubscribe,
     wanted_of,
 )
 from spend.reports.rules import Times, moment_at, next_due, period_before
@@ -471,6 +473,38 @@ def test_a_test_goes_to_whoever_asks_alone_and_changes_no_schedule(acme, clock, 
     clock.move_to(MONDAY_8)
     run()
     assert mailbox.recipients[1:] == [["asha@example.com"]]
+
+
+def test_a_test_that_was_on_its_way_does_not_reach_one_who_left_meanwhile(acme, clock, mailbox):
+    asha, ben = member(acme, "asha"), member(acme, "ben")
+    report = scheduled(acme, asha)
+    mailbox.answer = "451 later"
+    with tenant_scope(acme.pk):
+        try_report(report=report, by=by(ben))
+    run()
+    Membership.objects.filter(user=ben).delete()
+    mailbox.answer = ""
+    clock.shift(timedelta(minutes=1))
+    run()
+    assert mailbox.recipients == []
+    assert [mail.status for mail in rows(ReportMail)] == ["left_out"]
+
+
+def test_nobody_else_undoes_it_by_taking_a_person_off_the_list_and_putting_them_on_again(acme, clock, mailbox):
+    asha, ben = member(acme, "asha"), member(acme, "ben")
+    report = scheduled(acme, asha, ben)
+    with tenant_scope(acme.pk):
+        unsubscribe(recipient=report.recipients.get(user=ben))
+        wanted = wanted_of(report)
+        change_report(report=report, wanted=replace(wanted, people=[asha.pk]), by=by(asha))
+        assert wanted_of(report).people == [asha.pk]
+        with pytest.raises(RefusedError, match="have not unsubscribed"):
+            subscribe(report=report, by=by(ben))
+        change_report(report=report, wanted=wanted, by=by(asha))
+        assert wanted_of(report).people == sorted([asha.pk, ben.pk])
+    clock.move_to(MONDAY_8)
+    run()
+    assert mailbox.recipients == [["asha@example.com"]]
 
 
 # -- changing
