@@ -135,6 +135,7 @@ def _retention(client: Client) -> Iterator[Migration]:
             yield Migration(f"retention of {name}: {days} days", kept)
         else:
             yield Migration(f"retention of {name}: for ever", f"{table} REMOVE TTL")
+            yield Migration(f"retention of {name}: as it was", f"{table} RESET SETTING ttl_only_drop_parts")
 
 
 def _has_database(client: Client) -> bool:

@@ -132,5 +132,3 @@ def test_how_long_rows_are_kept_follows_the_settings(clickhouse, settings, capsy
     finally:
         settings.USAGE_RETENTION_DAYS = settings.DENIAL_RETENTION_DAYS = 0
         migrate()
-        for table in ("usage_events", "denial_events"):
-            command(f"ALTER TABLE {table} RESET SETTING ttl_only_drop_parts", purpose="a test")

@@ -33,7 +33,7 @@ def customer(admin_client, clickhouse) -> Customer:
 def odd(customer) -> Anomaly:
     """Six weeks of two dollars a day, and fifty yesterday."""
     days = [(number, "50" if number == 1 else "2") for number in range(1, 50)]
-    customer.count([customer.call(customer.now - timedelta(days=number), charge=charge) for number, charge in days])
+    customer.count([customer.event(customer.now - timedelta(days=number), charge=charge) for number, charge in days])
     assert look_for_anomalies() == 1
     with tenant_scope(customer.tenant.id):
         return Anomaly.objects.get()
