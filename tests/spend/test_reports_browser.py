@@ -36,6 +36,9 @@ def customer(admin_window, clickhouse) -> Customer:
     return known
 
 
+STILL = "() => document.getAnimations().every((each) => each.playState !== 'running')"
+
+
 def looked_at(page: Page, name: str, *, anew: bool = False) -> None:
     """In both themes and both widths: no sideways scroll, nothing that axe finds."""
     for theme in ("light", "dark"):
@@ -45,6 +48,7 @@ def looked_at(page: Page, name: str, *, anew: bool = False) -> None:
             if anew:
                 page.reload()
             page.wait_for_load_state("networkidle")
+            page.wait_for_function(STILL)  # colours change by transitions
             if folder := os.environ.get("SPENDOPS_TEST_SCREENSHOTS"):
                 page.screenshot(path=Path(folder) / f"{name}-{theme}-{size}.png", full_page=True)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, size)

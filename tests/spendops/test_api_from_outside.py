@@ -29,7 +29,7 @@ from tests.tenants.making import SOMEBODY, issue, make_tenant, service_token
 HERE = Path(__file__).parent
 PROGRAM = Path(sys.executable).with_name("schemathesis")
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(840)]
 
 
 class Open(ServiceTokenAuth):
@@ -66,7 +66,7 @@ def run(live_server, tmp_path: Path, text: str, tenant_id: str, *more: str) -> t
         *("--checks", "all", "--generation-deterministic", "--no-color", "--continue-on-failure"),
         *("--request-timeout", "30", "--report", "json", "--report-json-path", str(report), *more),
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=800, check=False)
     return done.returncode, json.loads(report.read_text()), done.stdout + done.stderr
 
 
@@ -86,7 +86,7 @@ def tenant(settings):
 
 def test_c15_every_operation_stands_what_a_stranger_may_send(live_server, tenant, tmp_path):
     text = service_token(None, days=365).text
-    status, _, printed = run(live_server, tmp_path, text, tenant.id, "--max-examples", "10")
+    status, _, printed = run(live_server, tmp_path, text, tenant.id, "--max-examples", "5")
     assert status == 0, printed
     assert "Operations:" in printed
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from tenants.models import ApiKey, Membership
@@ -57,7 +55,8 @@ def customer(company) -> Customer:
 )
 def test_nothing_of_others_is_shown(company, customer, address):
     page = text(company.person(Role.DEVELOPER).get(address.format(foreign=customer.key.id)))
-    page = re.sub(r"\S+ is not one of the available choices", "", page)  # what was asked for, said back
+    if "model=" in address:  # what was asked for is said back among the filters; its calls would show by their cost
+        page = page.replace("model foreign-model", "").replace("own-model foreign-model", "")
     for foreign in ("foreign-", "checkout-web", "Checkout", "$7", "$8", customer.key.id):
         assert foreign not in page, foreign
     whole = text(company.person(Role.TENANT_ADMIN).get(address.format(foreign=customer.key.id)))
