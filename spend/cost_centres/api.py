@@ -82,7 +82,9 @@ class BookIn(Schema):
 class BookChange(BookIn):
     """What is to hold from now on."""
 
-    version: int = Field(ge=0, description="The one that was read; 0 when there were no rules.", examples=[1])
+    version: int = Field(
+        ge=0, strict=True, description="The one that was read; 0 when there were no rules.", examples=[1]
+    )
 
 
 class BookOut(BookIn):

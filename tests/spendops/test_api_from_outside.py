@@ -84,7 +84,7 @@ def tenant(settings):
     return tenant
 
 
-def test_c15_every_operation_stands_what_a_stranger_may_send(live_server, tenant, tmp_path):
+def test_c15_every_operation_stands_what_a_stranger_may_send(live_server, clickhouse, tenant, tmp_path):
     text = service_token(None, days=365).text
     status, _, printed = run(live_server, tmp_path, text, tenant.id, "--max-examples", "5")
     assert status == 0, printed
