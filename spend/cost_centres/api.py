@@ -35,7 +35,7 @@ cost_centres = Router(tags=["Cost centres"])
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LONGEST)]
 Value = Annotated[str, StringConstraints(min_length=1, max_length=VALUE_LONGEST)]
-Share = Annotated[int, Field(ge=0, le=WHOLE)]
+Share = Annotated[int, Field(ge=0, le=WHOLE, strict=True)]
 _STRICT = ConfigDict(extra="forbid")
 
 
