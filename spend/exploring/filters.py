@@ -15,7 +15,7 @@ from spend.queries.dimensions import LABELS, TAG, dimension
 NOT = "not-"
 NONE = "none"
 VALUES_MOST = 100
-VALUE_LONGEST = 512
+VALUE_LONGEST = 400  # as long as the name of a model
 
 Pairs = list[tuple[str, str]]
 Narrowed = Mapping[str, Sequence[str]]

@@ -18,7 +18,10 @@ CELERY = (
     "celery -A spendops.celery worker --beat --pool threads --concurrency 2"
     " --loglevel warning --without-gossip --without-mingle"
 )
-GUNICORN = "gunicorn spendops.wsgi:application --worker-class gthread --workers 1 --threads 8 --no-control-socket"
+GUNICORN = (
+    "gunicorn spendops.wsgi:application --worker-class gthread --workers 1 --threads 8 --no-control-socket"
+    " --limit-request-line 8190"  # the most: an address is a view, with all its filters
+)
 
 
 class Process(NamedTuple):
