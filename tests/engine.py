@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from tests.ports import free_port
+
 START_SECONDS = 60
 PASSWORD = "the engine of the tests asks for this one"
 
@@ -26,7 +28,7 @@ def embedded_clickhouse(folder: Path, **settings: str) -> Iterator[int]:
 @contextmanager
 def clickhouse_process(folder: Path, **settings: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """The same for tests that kill it: the port, and the process."""
-    port = _free_port()
+    port = free_port()
     with (folder / "engine.log").open("w+") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "spend.clickhouse.embedded"],
@@ -52,12 +54,6 @@ def clickhouse_process(folder: Path, **settings: str) -> Iterator[tuple[int, sub
 def clickhouse_url(port: int) -> str:
     """How our client reaches such an engine."""
     return f"clickhouse://default:{quote(PASSWORD)}@127.0.0.1:{port}/spendops"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: str) -> None:

@@ -6,7 +6,6 @@ The one that Debian starts as a service, on port 6379, is never used.
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import redis
+
+from tests.ports import free_port
 
 UP_WITHIN = 20  # seconds
 
@@ -23,7 +24,7 @@ class RedisServer:
 
     def __init__(self, folder: Path, options: dict[str, str], *, tls: bool = False) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.options = options
         self.tls = tls
         self.process: subprocess.Popen[bytes] | None = None
@@ -106,9 +107,3 @@ def redis_server(folder: Path, *, tls: bool = False, **options: str) -> Iterator
 
 def _words(value: str) -> list[str]:
     return value.split() or [""]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -10,7 +10,8 @@ import pytest
 from anthropic import Anthropic
 from openai import OpenAI
 
-from tests.gateway.peers import GatewayUnderTest, IssuedKey, Program, ReplayingProvider, free_port
+from tests.gateway.peers import GatewayUnderTest, IssuedKey, Program, ReplayingProvider
+from tests.ports import free_port
 
 PROVIDERS = ("OPENAI", "ANTHROPIC", "GOOGLE", "MISTRAL", "DEEPSEEK", "X_AI", "OPENROUTER")
 

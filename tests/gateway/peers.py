@@ -19,6 +19,7 @@ import httpx
 import msgspec
 
 from tests.gateway.prices import writes
+from tests.ports import free_port
 from wire.config import Config
 from wire.documents import (
     META_ENV,
@@ -43,13 +44,6 @@ from wire.queues.base import DENIALS, USAGE
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 20.0
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_for(condition: Callable[[], T], what: str, seconds: float = DEADLINE) -> T:

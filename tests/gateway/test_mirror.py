@@ -15,9 +15,11 @@ from gateway.clock import Clock
 from gateway.lastknown import LastKnown
 from gateway.mirror import DOUBT_LEAST, PIECE, Document, Mirror
 from tests.loops import run as run_apart
+from tests.redis import redis_server
 from wire.documents import META_ENV
-from wire.kv.base import Entry, StoreRefusedError, Write
+from wire.kv.base import Entry, ReadableKV, StoreRefusedError, Write
 from wire.kv.embedded import EmbeddedKV
+from wire.kv.redis import RedisKV
 
 LIMIT = 600.0
 
@@ -89,10 +91,13 @@ class Site:
         for path in self.folder.glob("kv.sqlite3*"):
             path.unlink()
 
-    def mirror(self, *, limit: float = LIMIT, env: str = "dev") -> Mirror:
+    def mirror(
+        self, *, limit: float = LIMIT, env: str = "dev", open_kv: Callable[[], ReadableKV] | None = None
+    ) -> Mirror:
         self.held = Held()
         copy = LastKnown(self.copy, env)
-        return Mirror(lambda: EmbeddedKV(self.file), (self.held,), env=env, limit=limit, copy=copy, clock=self.clock)
+        opened = open_kv or (lambda: EmbeddedKV(self.file))
+        return Mirror(opened, (self.held,), env=env, limit=limit, copy=copy, clock=self.clock)
 
     def run(self, scenario: Callable[[Mirror], Awaitable[None]], **options: object) -> None:
         """A gateway's life: it loads, does what the scenario says, and closes."""
@@ -252,6 +257,24 @@ def test_an_older_rev_is_taken_when_the_store_has_stood_by_it_for_long_enough(si
         await until(lambda: site.known()["a"] == b"another history", "the end of the doubt")
 
     site.run(scenario, limit=0)
+
+
+def test_what_a_store_tells_is_not_waited_for(site, tmp_path, monkeypatch):
+    """A Redis tells of its changes: a mirror that looks by itself only once an hour knows them all the same."""
+    monkeypatch.setattr("gateway.mirror.LISTENING_SECONDS", 3600)
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    with redis_server(folder) as server, closing(RedisKV(server.address, namespace="told")) as store:
+        store.add(META_ENV, b'{"schema":1,"env":"dev"}')
+        opened = {"open_kv": lambda: RedisKV(server.address, namespace="told")}
+
+        async def scenario(mirror: Mirror) -> None:
+            store.write([Write("key:a", 1, b"a1")])
+            await until(lambda: "a" in site.known(), "the first document")
+            store.write([Write("key:a", 2, b"a2")])
+            await until(lambda: site.known()["a"] == b"a2", "the change")
+
+        site.run(scenario, **opened)
 
 
 def test_another_environments_namespace_is_not_read(site):

@@ -16,8 +16,6 @@ from tests.gateway.peers import GatewayUnderTest, IssuedKey, wait_for
 from tests.redis import RedisServer, redis_server
 from wire.keys import new_key
 
-AT_ONCE = 1.0  # seconds within which a revocation is felt
-
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
@@ -56,29 +54,19 @@ def until_back(gateway: GatewayUnderTest) -> None:
     wait_for(lambda: gateway.health()["kv_source"] == "store", "the recovery")
 
 
-def revoked_after(key: IssuedKey) -> float:
+def revoke(key: IssuedKey) -> None:
+    """Revoke it and wait until the gateway knows."""
     key.revoke()
-    began = time.monotonic()
-    wait_for(lambda: key.chat().status_code == 401, "the refusal", AT_ONCE)
-    return time.monotonic() - began
-
-
-def test_a_change_in_redis_is_told_and_not_waited_for(on_redis):
-    """The store tells of it: were it only asked now and then, half a second would pass each time."""
-    gateway = on_redis().start()
-    keys = [gateway.issue() for _ in range(9)]
-    assert {key.chat().status_code for key in keys} == {200}
-    assert sorted(revoked_after(key) for key in keys)[4] < 0.25
-    assert gateway.issue().chat().status_code == 200
+    wait_for(lambda: key.chat().status_code == 401, "the refusal")
 
 
 def test_calls_go_on_while_redis_is_down_and_what_happened_meanwhile_is_known_after_it(on_redis, server):
     gateway = on_redis().start()
-    key, revoked = gateway.issue(), gateway.issue()
+    key, gone = gateway.issue(), gateway.issue()
     server.options |= {"appendonly": "yes", "appendfsync": "always"}
     assert server.client().config_set("appendonly", "yes")
     wait_for(lambda: not server.client().info("persistence")["aof_rewrite_in_progress"], "the file that it keeps")
-    assert key.chat().status_code == revoked.chat().status_code == 200
+    assert key.chat().status_code == gone.chat().status_code == 200
     server.stop(kill=True)
     until_away(gateway)
     report = gateway.health()
@@ -92,7 +80,7 @@ def test_calls_go_on_while_redis_is_down_and_what_happened_meanwhile_is_known_af
     gateway.kv = gateway.config.open_kv("dev")
     until_back(gateway)
     assert reason(stranger(gateway).chat()) == "key_unknown"
-    assert revoked_after(revoked) < AT_ONCE  # it listens again, too
+    revoke(gone)
     assert key.chat().status_code == 200
 
 
@@ -111,7 +99,7 @@ def test_a_redis_that_comes_back_empty_takes_no_policy_away(on_redis, server):
     assert gateway.health()["kv_unconfirmed"] >= 1
     other.publish()
     wait_for(lambda: gateway.health()["kv_unconfirmed"] == 0, "the last document")
-    assert revoked_after(key) < AT_ONCE
+    revoke(key)
     assert other.chat().status_code == 200
 
 
@@ -122,7 +110,7 @@ def test_a_redis_that_lost_its_last_writes_brings_no_revoked_key_back(on_redis, 
     assert key.chat().status_code == 200
     server.client().save()
     key.revoke()
-    wait_for(lambda: key.chat().status_code == 401, "the refusal", AT_ONCE)
+    wait_for(lambda: key.chat().status_code == 401, "the refusal")
     server.stop(kill=True)
     until_away(gateway)
     server.start()
@@ -139,7 +127,7 @@ def test_a_gateway_that_is_restarted_during_the_outage_serves_from_its_copy(on_r
     key, revoked = gateway.issue(), gateway.issue()
     assert key.chat().status_code == revoked.chat().status_code == 200
     revoked.revoke()
-    wait_for(lambda: revoked.chat().status_code == 401, "the refusal", AT_ONCE)
+    wait_for(lambda: revoked.chat().status_code == 401, "the refusal")
     server.stop()
     assert gateway.stop() == 0
     gateway.start()
@@ -211,7 +199,7 @@ def test_redis_that_hangs_stops_no_call(on_redis, server):
     finally:
         server.process.send_signal(signal.SIGCONT)
     until_back(gateway)
-    assert revoked_after(key) < AT_ONCE
+    revoke(key)
 
 
 # -- the embedded store ------------------------------------------------------------------------------------------------
@@ -223,7 +211,7 @@ def test_an_embedded_store_that_is_damaged_stops_no_call_and_no_restart(make_gat
     gateway.start()
     key, revoked = gateway.issue(), gateway.issue()
     revoked.revoke()
-    wait_for(lambda: revoked.chat().status_code == 401, "the refusal", AT_ONCE)
+    wait_for(lambda: revoked.chat().status_code == 401, "the refusal")
     assert key.chat().status_code == 200
     gateway.kv.close()
     folder = gateway.data / "dev"
@@ -249,4 +237,4 @@ def test_an_embedded_store_that_is_damaged_stops_no_call_and_no_restart(make_gat
     until_back(gateway)
     assert key.chat().status_code == 200
     assert reason(revoked.chat()) == "key_revoked"  # which the new store does not know at all
-    assert revoked_after(key) < AT_ONCE
+    revoke(key)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Settings
-from tests.gateway.peers import ROOT, GatewayUnderTest, free_port, wait_for
+from tests.gateway.peers import ROOT, GatewayUnderTest, wait_for
+from tests.ports import free_port
 from wire.env import Env, SettingError
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 
 from tests.authenticator import Authenticator
-from tests.gateway.peers import ROOT, free_port, wait_for
+from tests.gateway.peers import ROOT, wait_for
+from tests.ports import free_port
 
 CSRF = re.compile(r'<meta name="csrf-token" content="([^"]+)">')
 
