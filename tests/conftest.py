@@ -53,6 +53,19 @@ def _tests_may_empty_the_audit_trail() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _live_servers_answer_at_once() -> Iterator[None]:
+    """Django's server sends the head of an answer and its body apart: with Nagle's algorithm the body of each waits
+    until the other end has acknowledged the head, which it puts off for some 40 ms.
+    """
+    from unittest.mock import patch
+
+    from django.core.servers.basehttp import WSGIRequestHandler
+
+    with patch.object(WSGIRequestHandler, "disable_nagle_algorithm", True):
+        yield
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
     """SQLite in a file, as in the product: a live server's threads then have connections of their own."""
