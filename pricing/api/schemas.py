@@ -9,6 +9,7 @@ from ninja import Field, Schema
 from pydantic import ConfigDict, StringConstraints
 
 from pricing.models import PriceChange, PriceSync
+from tenants.frame.days import Day
 from tenants.frame.paging import Page, Paging
 
 _STRICT = ConfigDict(extra="forbid")
@@ -44,8 +45,8 @@ class HandPriceIn(Schema):
         "", description="How names find it: exactly by its name, or by how they begin. Empty: by the rules there are."
     )
     prices: list[TypedPrice] = Field(min_length=1, max_length=60)
-    starts: date = Field(description="The first UTC day. It may lie in the past.", examples=["2026-11-01"])
-    ends: date | None = Field(None, description="The first day on which it holds no more.", examples=[None])
+    starts: Day = Field(description="The first UTC day. It may lie in the past.", examples=["2026-11-01"])
+    ends: Day | None = Field(None, description="The first day on which it holds no more.", examples=[None])
     source_url: Text = Field("", examples=["https://acme.example/pricing"])
     note: Text = Field("", examples=["From their offer of October."])
 
@@ -56,7 +57,7 @@ class HandPriceChange(Schema):
     model_config = _STRICT
 
     prices: list[TypedPrice] = Field(min_length=1, max_length=60)
-    starts: date = Field(examples=["2026-12-01"])
+    starts: Day = Field(examples=["2026-12-01"])
     source_url: Text = Field("", examples=[""])
     note: Text = Field("", examples=[""])
 
@@ -66,7 +67,7 @@ class HandPriceEnd(Schema):
 
     model_config = _STRICT
 
-    ends: date = Field(
+    ends: Day = Field(
         description="The first UTC day on which it holds no more; its first day withdraws it.", examples=["2026-12-31"]
     )
 

@@ -13,6 +13,7 @@ from spend.across.rows import TenantRow, chosen_rows, side_by_side
 from spend.clickhouse.errors import UnavailableError
 from spend.periods import Choice, PeriodError
 from spend.queries.sums_of_tenants import TenantSum
+from tenants.frame.days import Day
 from tenants.frame.operations import operation
 from tenants.frame.problems import ApiProblem, Problem
 from tenants.gates import may_manage_all
@@ -30,8 +31,8 @@ class TenantsQuery(Schema):
     period: Literal["month", "7d", "30d", "last-month", "custom"] = Field(
         "month", description="Each tenant's own; custom: from `first` to `last`.", examples=["month"]
     )
-    first: date | None = Field(None, examples=["2026-11-01"])
-    last: date | None = Field(None, examples=["2026-11-21"])
+    first: Day | None = Field(None, examples=["2026-11-01"])
+    last: Day | None = Field(None, examples=["2026-11-21"])
     env: str = Field("", max_length=16, description="An environment; all when left out.", examples=[""])
     search: str = Field("", max_length=120, description="Part of a name or of an id.", examples=[""])
     sort: Literal["charge", "name", "cost", "margin", "change", "requests", "tokens", "unpriced", "errors"] = Field(
@@ -42,7 +43,7 @@ class TenantsQuery(Schema):
     offset: int = Field(0, ge=0, le=10_000_000, examples=[0])
 
 
-class SumOut(Schema):
+class TenantSumOut(Schema):
     """What days come to."""
 
     requests: int = Field(examples=[120])
@@ -55,7 +56,7 @@ class SumOut(Schema):
     margin_usd: str = Field(description="Charge less cost.", examples=["0.250000000000"])
 
 
-class TenantSpendOut(SumOut):
+class TenantSpendOut(TenantSumOut):
     """A tenant's days of the period."""
 
     tenant_id: str = Field(examples=["t_4k2m9x0c1v7b"])
@@ -75,7 +76,7 @@ class TenantsSpendOut(Schema):
 
     items: list[TenantSpendOut]
     count: int = Field(description="How many tenants match.", examples=[1])
-    total: SumOut
+    total: TenantSumOut
 
 
 @operation(

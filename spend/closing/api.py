@@ -123,7 +123,8 @@ def get_statement(request: HttpRequest, month: MonthPath) -> StatementOut:
     "GET",
     "/{month}/file",
     Permission.SPEND_EXPORT,
-    answers={200: str, 503: Problem},
+    answers={200: None, 503: Problem},
+    file_types=TYPES.values(),
     summary="A statement as a file",
 )
 def get_statement_file(request: HttpRequest, month: MonthPath, query: Query[FileQuery]) -> HttpResponse:

@@ -23,6 +23,7 @@ from spend.queries.dimensions import dimension
 from spend.queries.freshness import freshness
 from spend.queries.movers import Mover, movers
 from spend.queries.slices import Cell, Each, Slice, cells
+from tenants.frame.days import day_of
 from tenants.frame.operations import operation
 from tenants.frame.problems import ApiProblem, Problem
 from tenants.gates import keys_seen
@@ -147,6 +148,7 @@ def asked_by(request: HttpRequest, *, known: Collection[str] = _KNOWN) -> Asked:
     caller, query = cast(TenantRequest, request), request.GET
     unknown = sorted(name for name in query if name not in known and name not in _OF_THE_PAGE and not is_filter(name))
     errors = [(name, "This parameter does not exist.") for name in unknown]
+    errors += [(name, said) for name in ("first", "last") for text in query.getlist(name) if (said := _no_day(text))]
     now, own = timezone.now(), caller.tenant.time_zone
     view, problems = read(query, lambda zone: View(zone=zone).today(now, own))
     by = [name for name in dict.fromkeys([*query.getlist("by"), query.get("then", "")]) if name]
@@ -162,6 +164,15 @@ def asked_by(request: HttpRequest, *, known: Collection[str] = _KNOWN) -> Asked:
         raise invalid(*errors)
     keys = keys_seen(caller)
     return Asked(caller.tenant.id, view, by, view.period(view.today(now, own)), view.zone or own, keys)
+
+
+def _no_day(text: str) -> str:
+    """What is wrong with a day, also where it is not asked for; "" for nothing."""
+    try:
+        day_of(text)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def invalid(*errors: tuple[str, str]) -> ApiProblem:

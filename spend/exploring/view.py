@@ -14,6 +14,7 @@ from spend.exploring.measures import MEASURES
 from spend.periods import Choice, Period, PeriodError, period_of
 from spend.queries.dimensions import dimension
 from spend.queries.slices import HOURS_MOST, Each, Slice
+from tenants.frame.days import day_of
 
 PAGES_MOST = 10_000
 PREVIOUS = "previous"
@@ -160,7 +161,7 @@ def read(query: Query, today_in: Callable[[str], date]) -> tuple[View, list[Prob
     if not view.by or view.then == view.by:
         view = replace(view, then="")
     if view.choice is Choice.CUSTOM:
-        days = {name: reading.one(name, None, date.fromisoformat) for name in ("first", "last")}
+        days = {name: reading.one(name, None, day_of) for name in ("first", "last")}
         view = replace(view, **days)
     return _fitting(view, today_in(zone), reading.problems), reading.problems
 

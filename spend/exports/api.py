@@ -12,6 +12,7 @@ from pydantic import ConfigDict
 
 from spend.clickhouse.errors import TooMuchError, UnavailableError
 from spend.exports.actions import begin_export, cancel_export, delete_export
+from spend.exports.formats import KEPT
 from spend.exports.queries import export_by_id, exports
 from spend.exports.wanted import Kind, wanted_of
 from spend.models import Export
@@ -121,6 +122,7 @@ def get_export(request: HttpRequest, export_id: ExportId) -> Any:
     "/{export_id}/file",
     Permission.SPEND_EXPORT,
     answers={200: None},
+    file_types=[kept.content_type for kept in KEPT.values()],
     summary="The file of an export",
 )
 def get_export_file(request: HttpRequest, export_id: ExportId) -> HttpResponseBase:

@@ -41,7 +41,7 @@ class RowsOut(Schema):
     refused: int = Field(0, examples=[1])
 
 
-class SumOut(Schema):
+class ImportedSumOut(Schema):
     """What comes in of a UTC day and model."""
 
     day: str = Field(examples=["2026-11-01"])
@@ -86,7 +86,7 @@ class ImportOut(Schema):
 class ImportDetail(ImportOut):
     """The same with what comes in, and what is refused (the first thousand rows)."""
 
-    sums: list[SumOut]
+    sums: list[ImportedSumOut]
     refused: list[RefusedOut]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from django.http import HttpResponse
@@ -35,14 +35,15 @@ def operation(
     conflicts: bool = False,
     also: Sequence[type[Door]] = (),
     parameters: Sequence[dict[str, Any]] = (),
+    file_types: Iterable[str] = (),
     summary: str,
 ) -> Callable[[View], View]:
     """Declare an operation that needs any one of these permissions; with none, being let in is enough.
 
     `creates` lets it be repeated under an Idempotency-Key; `conflicts` says that the object's state may not allow it;
     `also` names doors beside those of sessions and service tokens; `parameters` describes what the view reads from the
-    address by itself. Whether it is dangerous follows from the permission
-    (`tenants.tokens.DANGEROUS`): then a person must have confirmed.
+    address by itself; `file_types` are the media types of an answer that is a file. Whether it is
+    dangerous follows from the permission (`tenants.tokens.DANGEROUS`): then a person must have confirmed.
     """
 
     def declare(view: View) -> View:
@@ -54,6 +55,8 @@ def operation(
         extra: dict[str, Any] = {"x-permissions": sorted(permissions)}
         if creates or parameters:
             extra["parameters"] = [*([IDEMPOTENCY_PARAMETER] if creates else []), *parameters]
+        if file_types:
+            extra["responses"] = {200: {"content": {_bare(each): _described(each) for each in file_types}}}
         doors: list[type[Door]] = [ServiceTokenAuth, PasskeySession, *also]
         router.api_operation(
             [method.upper()],
@@ -68,6 +71,15 @@ def operation(
         return marked
 
     return declare
+
+
+def _bare(content_type: str) -> str:
+    return content_type.partition(";")[0]
+
+
+def _described(content_type: str) -> dict[str, Any]:
+    """JSON is any JSON; everything else is bytes (OpenAPI 3.1, "Considerations for File Uploads")."""
+    return {"schema": {} if content_type == "application/json" else {"type": "string", "format": "binary"}}
 
 
 def created(shown: Schema) -> HttpResponse:

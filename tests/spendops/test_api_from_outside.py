@@ -16,6 +16,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.urls import include, path
 from django.utils import timezone
+from ninja.openapi.schema import OpenAPISchema
 
 import access.middleware
 from tenants.actions.projects import create_project
@@ -115,3 +116,18 @@ def test_the_examples_of_the_description_are_true(tenant, client):
             body["expires_at"] = (timezone.now() + timedelta(days=3)).isoformat()
         answer = client.post(f"/api/v1{address}", body, content_type="application/json", headers=headers)
         assert answer.status_code == 201, answer.content
+
+
+def test_no_two_schemas_of_the_description_share_a_name(tenant, client, monkeypatch):
+    """The second would silently describe the first one's answers, too."""
+    clashes = []
+    add = OpenAPISchema.add_schema_definitions
+
+    def watched(self, definitions):
+        clashes.extend(name for name, each in definitions.items() if self.schemas.get(name, each) != each)
+        add(self, definitions)
+
+    monkeypatch.setattr(OpenAPISchema, "add_schema_definitions", watched)
+    headers = {"authorization": f"Bearer {service_token(tenant).text}"}
+    assert client.get("/api/v1/openapi.json", headers=headers).status_code == 200
+    assert clashes == []
