@@ -8,6 +8,7 @@ from pricing.state.api import state
 from spend.across.api import spend_of_tenants
 from spend.anomalies.api import anomalies
 from spend.api import usage
+from spend.api_errors import install as answer_without_usage
 from spend.closing.api import statements
 from spend.cost_centres.api import cost_centres
 from spend.exploring.api import spend
@@ -34,6 +35,7 @@ api = FramedAPI(
     description="Keys, budgets, prices, people and the audit trail of a tenant. See docs/api.md for how to call it.",
     urls_namespace="api",
 )
+answer_without_usage(api)
 api.add_router("/prices", prices)
 api.add_router("/users", users)
 api.add_router("/sessions", sessions)

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from changes.models import AuditEvent
+from spend.clickhouse import client
 from spend.closing.run import seal_all
 from spend.closing.statement import checksum
 from spend.models import MonthSeal, Statement
@@ -100,3 +101,25 @@ def test_the_api_says_the_same(admin_client, customer):
     file = admin_client.get(f"/api/v1/statements/{month}/file?kind=pdf")
     assert checksum(file.content) == found["month"]["pdf_sha256"]
     assert admin_client.get("/api/v1/statements/1999-01").status_code == 404
+
+
+def test_a_month_that_is_too_much_to_sum_up_is_no_mistake_of_ours(admin_client, customer, monkeypatch):
+    at = last_month(customer.tenant)
+    for model in ("gpt-4o", "gpt-4o-mini", "gpt-5"):
+        customer.call(at, model_asked=model, model_priced=model)
+    monkeypatch.setitem(client._QUESTION, "max_result_rows", 1)
+    page = admin_client.get(f"/statements/{at:%Y-%m}")
+    assert page.status_code == 422
+    assert "too much to sum up" in text_of(page)
+    answer = admin_client.get(f"/api/v1/statements/{at:%Y-%m}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "too_much")
+
+
+def test_pages_without_clickhouse_say_so(admin_client, customer, settings):
+    at = last_month(customer.tenant)
+    customer.call(at)
+    settings.SPEND_PAGES = False
+    for address in ("/statements", f"/statements/{at:%Y-%m}", f"/statements/{at:%Y-%m}/statement.pdf"):
+        page = admin_client.get(address)
+        assert page.status_code == 503, address
+        assert "Calls go on" in text_of(page), address
