@@ -111,14 +111,20 @@ def look_here(page: Page, name: str) -> Found:
     return found
 
 
-def look_around(window: Window, pages: dict[str, str], *, ready: Callable[[str], None] | None = None) -> Found:
-    """Load every page in both themes and look at it: what was found, by view. Pages are addresses by their name.
+def look_around(
+    window: Window,
+    pages: dict[str, str],
+    *,
+    themes: Sequence[str] = ("light", "dark"),
+    ready: Callable[[str], None] | None = None,
+) -> Found:
+    """Load every page in the themes and look at it: what was found, by view. Pages are addresses by their name.
 
     `ready` is told the name of the page that is at rest; it may wait for more, or act on the page before the look.
     """
     found: Found = {}
     size = window.page.viewport_size or DESKTOP
-    for theme in dict.fromkeys(view.theme for view in VIEWS):
+    for theme in themes:
         window.context.add_cookies([{"name": "theme", "value": theme, "url": window.site}])
         for name, address in pages.items():
             found |= _visited(window, name, address, [view for view in VIEWS if view.theme == theme], ready)

@@ -18,7 +18,7 @@ from tests.chromium import Window
 from tests.looking import PHONE, look_around
 from tests.pricing.market import eventful
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 
 COMPARED = "model=openai/gpt-4o&model=anthropic/claude-haiku-4-5&model=google/gemini-2.5-pro&model=openai/gpt-4o-mini"
 WHOLE_TABLES = "[...document.querySelectorAll('.table-wrap')].every((each) => each.scrollWidth <= each.clientWidth)"
@@ -45,7 +45,7 @@ def test_every_page_without_a_complaint(admin_window: Window, tenant, catalogue:
         "pricing-cross-check-empty": "/pricing/cross-check",
         "pricing-rates-empty": "/pricing/rates",
     }
-    found = look_around(admin_window, pages, ready=ready)
+    found = look_around(admin_window, pages, themes=["light"], ready=ready)
     waiting = eventful(catalogue, by=Actor("user", User.objects.get().pk))
     hand = HandPrice.objects.get(model__model_id="house-llm-7b")
     first = PriceSync.objects.order_by("at").first()

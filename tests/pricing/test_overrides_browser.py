@@ -24,7 +24,7 @@ from tests.pricing.market import priced, with_models
 from tests.spend.customer import Customer
 from wire.prices import PriceBook
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.publishing.ledgers import eventful, park
 from tests.tenants.making import SOMEBODY, issue
 from wire.documents import key_document
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_every_page_without_a_complaint(admin_window: Window, tenant, stores, pu
         "publishing-trouble-none": "/publishing/trouble",
         "publishing-comparisons-none": "/publishing/comparisons",
     }
-    found = look_around(admin_window, pages, ready=ready)
+    found = look_around(admin_window, pages, themes=["light"], ready=ready)
     cache.clear()
     keys = eventful(tenant, stores, publisher)
     start_republish(env="prod", by=SOMEBODY)

@@ -10,7 +10,7 @@ from tests.looking import DESKTOP, PHONE, inaccessible, keep_picture, look_aroun
 from tests.spend.test_pages_browser import customer, some_usage, usage_of_weeks
 
 __all__ = ["customer", "some_usage", "usage_of_weeks"]
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 
 ADDRESSES = {
     "explore": "/explore?by=model",

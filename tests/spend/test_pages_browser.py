@@ -33,7 +33,7 @@ from tests.spend.customer import Customer
 from wire.events import UsageEvent
 from wire.prices import PriceBook
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 
 COSTLY = {"model_asked": "gpt-4o", "model_priced": "gpt-4o", "cost": "7.25"}
 BARS = "#spend-chart .barlayer .trace.bars"

@@ -26,7 +26,7 @@ from tests.looking import keep_picture, look_around
 from tests.spend.customer import Customer
 from tests.tenants.making import SOMEBODY
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 
 NOW = datetime.now(UTC)
 POLICY = {
