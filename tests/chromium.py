@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+PATIENCE_MS = 30_000  # how long a busy machine may take for a page, or for what a test expects of it
 
 IN_THE_LAPTOP = {
     "protocol": "ctap2",
@@ -20,6 +22,12 @@ IN_THE_LAPTOP = {
 }
 SECURITY_KEY = IN_THE_LAPTOP | {"transport": "usb"}
 
+# Pages remember which of their panels were answered: a panel that is still to come may look like one that came empty.
+REMEMBER_ANSWERS = """(() => {
+  window.answeredPanels = new WeakSet();
+  document.addEventListener("htmx:finally:request", (event) => answeredPanels.add(event.detail.ctx.sourceElement));
+})()"""
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
@@ -27,6 +35,7 @@ def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
         raise RuntimeError("Chromium is missing. On Debian: sudo apt-get install chromium")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
         try:
@@ -41,7 +50,8 @@ class Window:
     def __init__(self, browser: Browser, site: str, **context: Any) -> None:
         self.site = site
         self.context = browser.new_context(base_url=site, **context)
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(PATIENCE_MS)
+        self.context.add_init_script(REMEMBER_ANSWERS)
         self.complaints: list[str] = []
         self.page = self.context.new_page()
         self._listen(self.page)
@@ -82,10 +92,6 @@ class Window:
         self.page.goto(f"/enrol#{token}")
         self.page.get_by_role("button", name="Create the passkey").click()
         self.page.wait_for_url(lambda address: "/enrol" not in address)
-
-    def sideways(self) -> int:
-        """By how many pixels the page is wider than the window."""
-        return int(self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
 
     def close(self) -> None:
         self.context.close()

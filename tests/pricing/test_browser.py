@@ -6,7 +6,6 @@ With SPENDOPS_TEST_SCREENSHOTS=FOLDER the walk leaves its pictures there (`pytho
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.core.cache import cache
 from playwright.sync_api import expect
 
@@ -16,12 +15,13 @@ from pricing.models import HandPrice, PriceSync
 from pricing.sources.base import Catalogue
 from tenants.models import Tenant
 from tests.chromium import Window
+from tests.looking import PHONE, look_around
 from tests.pricing.market import eventful
-from tests.spend.test_pages_browser import DESKTOP, PHONE, keep_picture, settled
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 
 COMPARED = "model=openai/gpt-4o&model=anthropic/claude-haiku-4-5&model=google/gemini-2.5-pro&model=openai/gpt-4o-mini"
+WHOLE_TABLES = "[...document.querySelectorAll('.table-wrap')].every((each) => each.scrollWidth <= each.clientWidth)"
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def tenant(admin_window: Window, clickhouse) -> Tenant:
     return Tenant.objects.get()
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_page_without_a_complaint(admin_window: Window, site, tenant, catalogue: Catalogue, theme, size):
+def test_every_page_without_a_complaint(admin_window: Window, tenant, catalogue: Catalogue):
     page = admin_window.page
-    page.set_viewport_size(size)
-    admin_window.context.add_cookies([{"name": "theme", "value": theme, "url": site}])
-    empty = {
+
+    def ready(_: str) -> None:
+        expect(page.get_by_text("Looking at")).to_have_count(0)
+
+    pages = {
         "pricing-empty": "/pricing",
         "pricing-compare-empty": "/pricing/compare",
         "pricing-syncs-empty": "/pricing/syncs",
@@ -45,14 +45,13 @@ def test_every_page_without_a_complaint(admin_window: Window, site, tenant, cata
         "pricing-cross-check-empty": "/pricing/cross-check",
         "pricing-rates-empty": "/pricing/rates",
     }
-    walk = empty if (theme, size) == ("light", DESKTOP) else {}
-    found = _complaints(admin_window, walk, theme, size)
+    found = look_around(admin_window, pages, themes=["light"], ready=ready)
     waiting = eventful(catalogue, by=Actor("user", User.objects.get().pk))
     hand = HandPrice.objects.get(model__model_id="house-llm-7b")
     first = PriceSync.objects.order_by("at").first()
     failed = PriceSync.objects.get(status=PriceSync.Status.FAILED)
     assert first is not None
-    walk = {
+    pages = {
         "pricing-catalogue": "/pricing",
         "pricing-catalogue-narrowed": "/pricing?q=gpt&provider=openai&below=3&sort=-input",
         "pricing-catalogue-nothing": "/pricing?q=nope",
@@ -75,31 +74,12 @@ def test_every_page_without_a_complaint(admin_window: Window, site, tenant, cata
         "pricing-rates": "/pricing/rates?currency=EUR&span=1100",
         "pricing-report": "/pricing/report",
     }
-    found |= _complaints(admin_window, walk, theme, size)
-    page.set_viewport_size({"width": 1280, "height": 800} if size == DESKTOP else size)
-    page.goto("/pricing")
-    inside = "() => [...document.querySelectorAll('.table-wrap')].every((each) => each.scrollWidth <= each.clientWidth)"
-    assert page.evaluate(inside), "no column of the catalogue is cut off"
+    found |= look_around(admin_window, pages, ready=ready)
+    for size in ({"width": 1280, "height": 800}, PHONE):
+        page.set_viewport_size(size)
+        page.goto("/pricing")
+        assert page.evaluate(WHOLE_TABLES), "no column of the catalogue is cut off"
     assert found == {}
-
-
-def _complaints(window: Window, walk: dict[str, str], theme: str, size) -> dict[str, list[str]]:
-    page, found = window.page, {}
-    for name, address in walk.items():
-        answer = page.goto(address)
-        assert answer is not None
-        assert answer.status == 200, address
-        settled(page)
-        expect(page.get_by_text("Looking at")).to_have_count(0)
-        keep_picture(page, f"{name}-{theme}-{size['width']}")
-        broken = [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in Axe().run(page).response["violations"]]
-        complaints = broken + window.complaints
-        if window.sideways() > 0:
-            complaints.append(f"{window.sideways()} px too wide")
-        if complaints:
-            found[name] = list(complaints)
-        window.complaints.clear()
-    return found
 
 
 def test_a_person_looks_at_what_waits_and_approves_exactly_it(admin_window: Window, tenant, catalogue: Catalogue):

@@ -11,9 +11,8 @@ from pricing.sources.genai_prices import GenaiPrices
 from tenants.actions.projects import create_project
 from tenants.models import Tenant
 from tests.chromium import Window
+from tests.looking import look_around
 from tests.pricing.conftest import SYNC
-from tests.pricing.test_browser import _complaints
-from tests.spend.test_pages_browser import DESKTOP, PHONE
 from tests.tenants.making import SOMEBODY
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
@@ -41,20 +40,16 @@ def fill(tenant: Tenant) -> str:
     return project.id
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_page_without_a_complaint(admin_window: Window, site, tenant, theme, size):
-    admin_window.page.set_viewport_size(size)
-    admin_window.context.add_cookies([{"name": "theme", "value": theme, "url": site}])
-    found = _complaints(admin_window, {"selections-empty": "/models/selection"}, theme, size)
+def test_every_page_without_a_complaint(admin_window: Window, tenant):
+    found = look_around(admin_window, {"selections-empty": "/models/selection"})
     project = fill(tenant)
-    walk = {
+    pages = {
         "selections": "/models/selection",
         "selections-project": f"/models/selection?project={project}",
         "selection-choose": "/models/selection/choose?use=chat&tier=frontier",
         "selection-choose-nothing": "/models/selection/choose?use=chat&tier=frontier&q=nope",
     }
-    found |= _complaints(admin_window, walk, theme, size)
+    found |= look_around(admin_window, pages)
     assert found == {}
 
 

@@ -6,7 +6,6 @@ With SPENDOPS_TEST_SCREENSHOTS=FOLDER the walk leaves its pictures there (`pytho
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.core.cache import cache
 from playwright.sync_api import expect
 
@@ -16,12 +15,12 @@ from publishing.tasks import compare_as_asked
 from tenants.actions.keys import disable_key, revoke_key
 from tenants.models import Tenant
 from tests.chromium import Window
+from tests.looking import look_around
 from tests.publishing.ledgers import eventful, park
-from tests.spend.test_pages_browser import DESKTOP, PHONE, keep_picture, settled
 from tests.tenants.making import SOMEBODY, issue
 from wire.documents import key_document
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -31,24 +30,26 @@ def tenant(admin_window: Window) -> Tenant:
     return Tenant.objects.get()
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_page_without_a_complaint(admin_window: Window, site, tenant, stores, publisher, theme, size):
+def test_every_page_without_a_complaint(admin_window: Window, tenant, stores, publisher):
     page = admin_window.page
     stores.name({"prod": [stores.embedded("prod"), stores.embedded("prod", "second")]})
     publisher = stores.publisher()
+
+    def ready(_: str) -> None:
+        expect(page.get_by_text("Asking the gateways")).to_have_count(0)
+        expect(page.get_by_text("Reading the stores")).to_have_count(0)
+
     pages = {
         "publishing-empty": "/publishing",
         "publishing-writes-empty": "/publishing/writes",
         "publishing-trouble-none": "/publishing/trouble",
         "publishing-comparisons-none": "/publishing/comparisons",
     }
-    walk = {name: address for name, address in pages.items() if (theme, size) == ("light", DESKTOP)}
-    found = _complaints(admin_window, site, walk, theme, size)
+    found = look_around(admin_window, pages, themes=["light"], ready=ready)
     cache.clear()
     keys = eventful(tenant, stores, publisher)
     start_republish(env="prod", by=SOMEBODY)
-    walk = {
+    pages = {
         "publishing": "/publishing",
         "publishing-writes": "/publishing/writes",
         "publishing-writes-narrowed": "/publishing/writes?env=dev&about=key&search=search",
@@ -60,33 +61,10 @@ def test_every_page_without_a_complaint(admin_window: Window, site, tenant, stor
         "publishing-document-parked": f"/publishing/documents/dev/key:{keys['too large'].id}",
         "publishing-document-tenant": f"/publishing/documents/prod/tenant:{tenant.id}",
     }
-    found |= _complaints(admin_window, site, walk, theme, size)
+    found |= look_around(admin_window, pages, ready=ready)
     publisher.close()
     assert page.locator("h1").count() == 1
     assert found == {}
-
-
-def _complaints(window: Window, site: str, walk: dict[str, str], theme: str, size) -> dict[str, list[str]]:
-    page = window.page
-    page.set_viewport_size(size)
-    window.context.add_cookies([{"name": "theme", "value": theme, "url": site}])
-    found = {}
-    for name, address in walk.items():
-        answer = page.goto(address)
-        assert answer is not None
-        assert answer.status == 200, address
-        settled(page)
-        expect(page.get_by_text("Asking the gateways")).to_have_count(0)
-        expect(page.get_by_text("Reading the stores")).to_have_count(0)
-        keep_picture(page, f"{name}-{theme}-{size['width']}")
-        broken = [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in Axe().run(page).response["violations"]]
-        complaints = broken + window.complaints
-        if window.sideways() > 0:
-            complaints.append(f"{window.sideways()} px too wide")
-        if complaints:
-            found[name] = list(complaints)
-        window.complaints.clear()
-    return found
 
 
 def test_the_overview_follows_by_itself_and_keeps_what_was_opened(admin_window: Window, tenant, stores, publisher):

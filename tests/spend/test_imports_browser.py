@@ -5,21 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from spend.importing.run import work_off_all
 from spend.rollup import recount
 from tenants.models import Tenant
-from tests.chromium import Window
+from tests.looking import look_around, look_here
 from tests.pricing.catalogues import catalogue, listed, provider
 from tests.pricing.conftest import sync_and_approve
 from tests.spend.customer import Customer
 from tests.spend.imports import page as report
-from tests.spend.test_pages_browser import DESKTOP, PHONE, keep_picture, settled
 from tests.spend.test_reconciling import FIXTURE, MODELS, plant
 
-THEMES = ("light", "dark")
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 
 
@@ -31,32 +28,6 @@ def customer(admin_window, clickhouse) -> Customer:
     )
     Tenant.objects.update(name="Example Corp")
     return Customer(Tenant.objects.get(), zone="Asia/Kolkata")
-
-
-def looked_at(window: Window, addresses: dict[str, str]) -> None:
-    """Each page in both themes, wide and narrow: no finding of axe, no complaint of the browser, no sideways scroll."""
-    page, found = window.page, {}
-    at = page.url
-    for theme in THEMES:
-        window.context.add_cookies([{"name": "theme", "value": theme, "url": page.evaluate("location.origin")}])
-        for size in (DESKTOP, PHONE):
-            page.set_viewport_size(size)
-            for name, address in addresses.items():
-                page.goto(address)
-                settled(page)
-                keep_picture(page, f"{name}-{theme}-{size['width']}")
-                said = [
-                    f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in Axe().run(page).response["violations"]
-                ]
-                said += window.complaints
-                if window.sideways() > 0:
-                    said.append(f"{window.sideways()} px too wide")
-                if said:
-                    found[f"{name} {theme} {size['width']}"] = said
-                window.complaints.clear()
-    page.set_viewport_size(DESKTOP)
-    page.goto(at)
-    assert found == {}
 
 
 def test_a_file_is_handed_in_checked_confirmed_and_withdrawn(admin_window, customer, tmp_path):
@@ -76,18 +47,22 @@ def test_a_file_is_handed_in_checked_confirmed_and_withdrawn(admin_window, custo
     page.get_by_role("button", name="Check the file").click()
     expect(page.get_by_text("Being checked")).to_be_visible()
     work_off_all(seconds=60)
-    expect(page.get_by_role("heading", name="What would come in")).to_be_visible(timeout=15_000)
-    looked_at(admin_window, {"import-checked": page.url})
+    expect(page.get_by_role("heading", name="What would come in")).to_be_visible()
+    assert look_here(page, "import-checked") == {}
     page.get_by_role("button", name="Import 2 rows").click()
-    expect(page.get_by_text("Being imported")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Being imported")).to_be_visible()
     work_off_all(seconds=60)
     recount()
-    expect(page.get_by_role("heading", name="What came of it")).to_be_visible(timeout=15_000)
-    looked_at(admin_window, {"imports": "/imports", "import-new": "/imports/new", "import-done": page.url})
+    expect(page.get_by_role("heading", name="What came of it")).to_be_visible()
+    assert look_here(page, "import-done") == {}
+    assert admin_window.complaints == []
+    done = page.url
+    assert look_around(admin_window, {"imports": "/imports", "import-new": "/imports/new"}) == {}
+    page.goto(done)
     page.get_by_role("button", name="Withdraw this import").click()
-    expect(page.get_by_text("Being withdrawn")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Being withdrawn")).to_be_visible()
     work_off_all(seconds=60)
-    expect(page.get_by_text("Withdrawn", exact=True)).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Withdrawn", exact=True)).to_be_visible()
 
 
 def test_an_invoice_is_compared(admin_window, customer):
@@ -103,4 +78,5 @@ def test_an_invoice_is_compared(admin_window, customer):
     page.get_by_role("link", name="Late").click()
     expect(page.get_by_role("link", name="midnight").first).to_be_visible()
     address = page.url.partition("?")[0]
-    looked_at(admin_window, {"reconcile": "/reconcile", "reconcile-new": "/reconcile/new", "reconciled": address})
+    pages = {"reconcile": "/reconcile", "reconcile-new": "/reconcile/new", "reconciled": address}
+    assert look_around(admin_window, pages) == {}

@@ -5,9 +5,6 @@ With SPENDOPS_TEST_SCREENSHOTS=FOLDER the walk leaves its pictures there.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
@@ -17,33 +14,16 @@ from tenants.actions.tenants import change_tenant, create_tenant, set_quotas, su
 from tenants.models import ApiKey, Tenant
 from tenants.scope import across_tenants
 from tests.chromium import Window
+from tests.looking import look_here
 from tests.tenants.making import SOMEBODY, issue, project_of_name
 from tests.tenants.test_takeover import OLD, digest
-from tests.tenants.test_token_browser import sound
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
-
-WIDTHS = {"1440": {"width": 1440, "height": 900}, "390": {"width": 390, "height": 844}}
 
 
 def surprises(window: Window) -> list[str]:
     """What the console complained of, but for refused forms (422) and for spend, whose engine does not run here."""
     return [each for each in window.complaints if "status of 422" not in each and "status of 503" not in each]
-
-
-def looked_at(window: Window, name: str) -> None:
-    """The page is sound, and its pictures are left where somebody asked for them."""
-    window.page.wait_for_load_state()
-    sound(window)
-    folder = os.environ.get("SPENDOPS_TEST_SCREENSHOTS")
-    for theme in ("light", "dark") if folder else ():
-        for width, size in WIDTHS.items():
-            window.page.set_viewport_size(size)
-            window.page.evaluate("theme => { document.documentElement.dataset.bsTheme = theme }", theme)
-            window.page.wait_for_timeout(150)
-            window.page.screenshot(path=Path(folder or "") / f"{name}-{width}-{theme}.png", full_page=True)
-    window.page.set_viewport_size({"width": 1280, "height": 900})
-    window.page.evaluate("() => { document.documentElement.dataset.bsTheme = 'light' }")
 
 
 @pytest.fixture
@@ -71,10 +51,10 @@ def test_a_tenant_is_suspended_and_resumed_with_the_passkey(admin_window, acme):
     window, page = admin_window, admin_window.page
     page.goto("/tenants")
     expect(page.locator("tbody tr")).to_have_count(3)
-    looked_at(window, "tenants")
+    assert look_here(page, "tenants") == {}
     page.get_by_role("link", name="Globex").click()
     expect(page.locator("h1")).to_have_text("Globex")
-    looked_at(window, "tenant")
+    assert look_here(page, "tenant") == {}
     button = page.get_by_role("button", name="Suspend “Globex”")
     page.get_by_label("Type “Globex”").fill("globex")
     page.get_by_label("Why").fill("Invoice of October is unpaid.")
@@ -85,58 +65,61 @@ def test_a_tenant_is_suspended_and_resumed_with_the_passkey(admin_window, acme):
     button.click()
     expect(page.get_by_text("“Globex” is suspended: the gateway refuses its keys from now on.")).to_be_visible()
     assert Tenant.objects.get(name="Globex").status == "suspended"
-    looked_at(window, "tenant-suspended")
+    assert look_here(page, "tenant-suspended") == {}
     page.get_by_role("button", name="Look at it").click()
     expect(page.get_by_text("This tenant is suspended.")).to_be_visible()
     page.goto(f"/tenants/{Tenant.objects.get(name='Globex').id}")
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("“Globex” is active again")).to_be_visible()
     page.get_by_role("link", name="Change").click()
-    looked_at(window, "tenant-change")
+    expect(page.locator("h1")).to_have_text("Change “Globex”")
+    assert look_here(page, "tenant-change") == {}
     page.goto("/tenants/new")
-    looked_at(window, "tenant-new")
+    assert look_here(page, "tenant-new") == {}
     assert surprises(window) == []
 
 
 def test_projects_and_settings_are_sound(admin_window, acme):
     window, page = admin_window, admin_window.page
     page.goto("/projects")
-    looked_at(window, "projects")
+    assert look_here(page, "projects") == {}
     page.get_by_role("link", name="Support assistant").click()
-    looked_at(window, "project")
+    expect(page.locator("h1")).to_have_text("Support assistant")
+    assert look_here(page, "project") == {}
     page.get_by_label("Why").first.fill("Runaway script.")
     page.get_by_role("button", name="Suspend").click()
     expect(page.get_by_text("The gateway refuses calls with this project's keys.")).to_be_visible()
-    looked_at(window, "project-suspended")
+    assert look_here(page, "project-suspended") == {}
     page.get_by_role("link", name="Change").click()
-    looked_at(window, "project-change")
+    expect(page.locator("h1")).to_have_text("Change “Support assistant”")
+    assert look_here(page, "project-change") == {}
     page.goto("/projects?q=nothing")
-    looked_at(window, "projects-nothing")
+    assert look_here(page, "projects-nothing") == {}
     page.goto("/settings")
-    looked_at(window, "settings")
+    assert look_here(page, "settings") == {}
     assert surprises(window) == []
 
 
 def test_keys_are_taken_over_then_leak_and_are_revoked(admin_window, acme):
     window, page = admin_window, admin_window.page
     page.goto("/keys/take-over")
-    looked_at(window, "take-over")
+    assert look_here(page, "take-over") == {}
     page.get_by_role("textbox", name="List").fill("name,sha256\nBilling bot,sk-the-key-itself\n,\n")
     page.get_by_role("button", name="Check the list").click()
     expect(page.get_by_text("put these right first")).to_be_visible()
-    looked_at(window, "take-over-faults")
+    assert look_here(page, "take-over-faults") == {}
     page.get_by_role("textbox", name="List").fill(
         f"name,sha256,project,env,allowed_models\nBilling bot,{digest()},Search,prod,gpt-4o*|claude-*\n"
         f"Nightly report,{digest('other')},Support assistant,dev,\n"
     )
     page.get_by_role("button", name="Check the list").click()
     expect(page.get_by_text("2 keys would be taken over")).to_be_visible()
-    looked_at(window, "take-over-plan")
+    assert look_here(page, "take-over-plan") == {}
     page.get_by_role("button", name="Take over 2 keys").click()
     expect(page.get_by_text("2 keys taken over")).to_be_visible()
 
     page.goto("/keys/leaks")
-    looked_at(window, "leaks")
+    assert look_here(page, "leaks") == {}
     ours = issue_in(acme, "Default")
     page.get_by_role("textbox", name="Text").fill(
         f"2026-11-21 INFO started\nexport LITELLM_KEY={OLD}\ncurl -H 'x-api-key: {ours}'\n"
@@ -144,7 +127,7 @@ def test_keys_are_taken_over_then_leak_and_are_revoked(admin_window, acme):
     page.get_by_role("button", name="Look for keys").click()
     expect(page.get_by_text("2 keys found")).to_be_visible()
     assert OLD not in page.content()
-    looked_at(window, "leaks-found")
+    assert look_here(page, "leaks-found") == {}
     page.get_by_label("Type how many keys to revoke").fill("2")
     page.get_by_role("button", name="Revoke 2 keys").click()
     expect(page.get_by_text("2 keys revoked: the gateway refuses them from now on.")).to_be_visible()
@@ -152,7 +135,7 @@ def test_keys_are_taken_over_then_leak_and_are_revoked(admin_window, acme):
     page.get_by_role("textbox", name="Text").fill("nothing to see\n")
     page.get_by_role("button", name="Look for keys").click()
     expect(page.get_by_text("No key of this tenant is in the text.")).to_be_visible()
-    looked_at(window, "leaks-none")
+    assert look_here(page, "leaks-none") == {}
     assert surprises(window) == []
 
 
