@@ -69,12 +69,9 @@ class EmbeddedQueue:
                 "INSERT INTO messages (queue, visible_at, sent_at) VALUES (?, ?, ?)",
                 repeat((self.name, now, now), len(bodies)),
             )
-            (last,) = self._db.execute(
-                "SELECT last_insert_rowid()"
-            ).fetchone()  # those of a transaction are consecutive
-            self._db.executemany(
-                "INSERT INTO bodies (id, body) VALUES (?, ?)", enumerate(bodies, last - len(bodies) + 1)
-            )
+            (last,) = self._db.execute("SELECT last_insert_rowid()").fetchone()
+            ids = range(last - len(bodies) + 1, last + 1)  # those of a transaction are consecutive
+            self._db.executemany("INSERT INTO bodies (id, body) VALUES (?, ?)", zip(ids, bodies, strict=True))
 
     def claim(self, most: int | None = None) -> list[Message]:
         now = _now_ms()
