@@ -195,7 +195,7 @@ def _all_fine(events: Sequence[UsageEvent], env: str) -> bool:
 
 def _each_like(lines: re.Pattern[str], texts: Sequence[str]) -> bool:
     """Whether every text is one line of a pattern of many lines."""
-    joined = "".join(f"{text}\n" for text in texts)
+    joined = "\n".join([*texts, ""])
     return lines.fullmatch(joined) is not None and joined.count("\n") == len(texts)
 
 
@@ -211,15 +211,25 @@ def _in_range(name: str, value: int, end: int) -> None:
 # fields whose column has another name, or is filled otherwise; all others have their column's name and go as they are
 _OTHERWISE = {"tenant": "tenant_id", "project": "project_id", "key": "key_id"}
 _WORDS = {"usage_source", "status", "reason"}
+_FILLED_AT_ONCE = 500
 
 
 def _column(events: Sequence[UsageEvent] | Sequence[DenialEvent], name: str) -> list[Any]:
     return list(map(attrgetter(name), events))
 
 
-def _columns(events: Sequence[UsageEvent] | Sequence[DenialEvent], names: Iterable[str]) -> dict[str, list[Any]]:
-    """Column by column, which the driver encodes several times faster than rows."""
-    return {_OTHERWISE.get(name, name): _column(events, f"{name}.value" if name in _WORDS else name) for name in names}
+def _columns(events: Sequence[UsageEvent] | Sequence[DenialEvent], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Column by column, which the driver encodes several times faster than rows.
+
+    A few events at a time, so that they are still in the processor's cache when the next column is filled.
+    """
+    columns: dict[str, list[Any]] = {_OTHERWISE.get(name, name): [] for name in names}
+    fields = [attrgetter(f"{name}.value" if name in _WORDS else name) for name in names]
+    for first in range(0, len(events), _FILLED_AT_ONCE):
+        some = events[first : first + _FILLED_AT_ONCE]
+        for field, column in zip(fields, columns.values(), strict=True):
+            column.extend(map(field, some))
+    return columns
 
 
 def _usage_columns(events: Sequence[UsageEvent]) -> dict[str, list[Any]]:

@@ -35,6 +35,7 @@ _GROUP = "tenant_id, project_id, key_id, provider, model, tier, env, status"
 # same ver, the sum of its events' revs: it grows with every event and every re-rating and needs no clock. On top comes
 # the zone's generation, for in another zone a day may hold fewer events. Groups that stood in the day and are gone (a
 # re-rating changed the model) get a row of zeros.
+# PREWHERE chooses events before their revs are told apart, which spares a third: all revs have the same tenant and ts.
 _RECOUNT = f"""
 INSERT INTO usage_daily (
     tenant_id, project_id, key_id, provider, model, tier, env, status, day, requests, input_tokens, output_tokens,
@@ -55,7 +56,7 @@ FROM (
             {OF_EVENTS["cost"]} AS costs, {OF_EVENTS["charge"]} AS charges, {OF_EVENTS["duration_ms"]} AS durations,
             sum(toUInt64(rev)) AS revs
         FROM usage_events FINAL
-        WHERE tenant_id IN %(tenants)s
+        PREWHERE tenant_id IN %(tenants)s
             AND ts >= fromUnixTimestamp64Milli(%(begin)s) AND ts < fromUnixTimestamp64Milli(%(end)s)
         GROUP BY {_GROUP}, day
         UNION ALL

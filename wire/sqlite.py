@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,11 +12,19 @@ from wire.env import SettingError
 BUSY_SECONDS = 10
 
 
-def open_database(path: Path, *, schema: str, durable: bool, patience: float = BUSY_SECONDS) -> sqlite3.Connection:
+def open_database(
+    path: Path,
+    *,
+    schema: str,
+    durable: bool,
+    patience: float = BUSY_SECONDS,
+    upgrade: Callable[[sqlite3.Connection], None] = lambda _: None,
+) -> sqlite3.Connection:
     """Open or create a WAL database in autocommit mode: transactions are begun explicitly, with BEGIN IMMEDIATE.
 
     `durable` asks for a full sync at each commit (survives loss of power); without it a commit survives only the
     death of processes. `patience` is how many seconds a statement waits for another process's transaction.
+    `upgrade` brings a file of a former version up to the schema; nothing of an interrupted one may stay.
     Raises SettingError when the file or its folder cannot be used; its cause is SQLite's error.
     """
     connection: sqlite3.Connection | None = None
@@ -26,6 +34,7 @@ def open_database(path: Path, *, schema: str, durable: bool, patience: float = B
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         connection.executescript(schema)
+        upgrade(connection)
     except (OSError, sqlite3.DatabaseError) as error:
         if connection is not None:
             connection.close()

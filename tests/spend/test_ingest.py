@@ -18,7 +18,7 @@ from spend.clickhouse.client import ask
 from spend.consumer import UsageConsumer
 from spend.models import DirtyDay
 from spend.queries.denials import find_denials
-from spend.queries.requests import request_by_id
+from spend.queries.requests import find_requests, request_by_id
 from spend.queries.totals import totals
 from tests.spend.events import NOON, TENANT, denial, unpriced, usage
 from wire.events import Denied, Status, UsageEvent, UsageSource, encode
@@ -362,3 +362,20 @@ def test_a_higher_rev_replaces_and_a_lower_one_does_not(queues):
     row = request_by_id(TENANT, first.event_id)
     assert (row.rev, row.model_priced, row.charge) == (2, "gpt-4o", Decimal("1.5"))
     assert totals(TENANT, DAY, DAY)[:6] == (1, 21, 64, 0, Decimal("1.25"), Decimal("1.5"))
+
+
+def test_events_that_come_twice_in_one_insert_count_once_with_their_highest_rev(queues):
+    first = [usage(number) for number in range(300)]
+    rated = [msgspec.structs.replace(event, rev=2, charge="1.5", cost="1.25") for event in first[:100]]
+    refused = denial(1)
+    queues.send(*rated[:50], *first, *first, *rated, refused, refused)
+    queues.consume()
+    found = totals(TENANT, DAY, DAY)
+    assert (found.requests, found.charge) == (300, 100 * Decimal("1.5") + 200 * COST)
+    rows = find_requests(TENANT, DAY, DAY, most=1000)
+    assert {str(row.event_id): row.charge for row in rows} == {
+        event.event_id: Decimal(event.charge) for event in (*rated, *first[100:])
+    }
+    assert len(rows) == 300
+    assert request_by_id(TENANT, first[0].event_id).charge == Decimal("1.5")
+    assert (rows_in("usage_events"), len(find_denials(TENANT, DAY, DAY))) == (300, 1)

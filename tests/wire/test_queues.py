@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -193,3 +196,147 @@ def test_kill_9_of_a_producer_loses_nothing_that_it_was_told_is_stored(open_queu
     assert len(told) >= 120
     assert set(told) <= set(stored)
     assert len(stored) == len(set(stored))
+
+
+def test_ids_are_never_given_twice(open_queue):
+    """Whoever acknowledges late must not remove another message."""
+    queue = open_queue()
+    queue.send([b"1", b"2"])
+    first = queue.claim()
+    queue.bury(first[1:], "refused")
+    queue.acknowledge(first[:1])
+    queue.send([b"3"])
+    queue.redeliver_dead()
+    queue.acknowledge(first[:1])
+    assert sorted(m.body for m in queue.claim()) == [b"2", b"3"]
+
+
+FORMER = """
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue TEXT NOT NULL,
+    body BLOB NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    visible_at INTEGER NOT NULL,
+    sent_at INTEGER NOT NULL
+);
+CREATE INDEX messages_waiting ON messages (queue, visible_at, id);
+CREATE INDEX messages_by_age ON messages (queue, sent_at);
+CREATE TABLE dead_messages (
+    id INTEGER PRIMARY KEY,
+    queue TEXT NOT NULL,
+    body BLOB NOT NULL,
+    attempts INTEGER NOT NULL,
+    sent_at INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    buried_at INTEGER NOT NULL
+);
+CREATE INDEX dead_messages_by_age ON dead_messages (queue, sent_at);
+"""
+WAITING = 5000
+
+
+@pytest.fixture
+def former(tmp_path: Path) -> Path:
+    """A file of the former layout: messages that wait, one in hand, a dead one, and ids that were used and are gone."""
+    path = tmp_path / "queues.sqlite3"
+    usage, denials = queue_name(USAGE, "dev"), queue_name(DENIALS, "dev")
+    far = (time.time_ns() // 1_000_000) + 3_600_000
+    messages = [(n, usage, f"waiting {n}".encode(), 0, 100 + n, 100 + n) for n in range(1, WAITING + 1)]
+    messages += [(WAITING + 1, usage, b"in hand", 3, far, 50), (WAITING + 2, denials, b"denied", 1, 7, 7)]
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.executescript(FORMER)
+        database.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", messages)
+        database.execute(
+            "INSERT INTO dead_messages VALUES (?, ?, ?, 21, 60, 'refused', 70)", (WAITING + 9, usage, b"dead")
+        )
+        database.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'messages'", (WAITING + 9,))
+        database.commit()
+    return path
+
+
+def assert_taken_over(queue: EmbeddedQueue, denials: EmbeddedQueue) -> None:
+    assert queue.depth() == (WAITING, 1, 1, 50, 60)
+    waiting = queue.claim(WAITING + 5)
+    assert [(m.body, m.attempts, m.sent_ms) for m in waiting] == [
+        (f"waiting {n}".encode(), 1, 100 + n) for n in range(1, WAITING + 1)
+    ]
+    queue.acknowledge(waiting)
+    queue.send([b"new"])
+    (new,) = queue.claim()
+    assert (new.body, new.id) == (b"new", WAITING + 10), "an id that was used is not used again"
+    queue.release([new._replace(id=WAITING + 1)])
+    assert [(m.body, m.attempts, m.sent_ms) for m in queue.claim()] == [(b"in hand", 3, 50)]
+    assert queue.redeliver_dead() == 1
+    assert [(m.body, m.attempts, m.sent_ms) for m in queue.claim()] == [(b"dead", 1, 60)]
+    assert [(m.body, m.attempts) for m in denials.claim()] == [(b"denied", 2)]
+
+
+def test_a_file_of_the_former_layout_is_taken_over_whole(former, open_queue):
+    assert_taken_over(open_queue(), open_queue(DENIALS))
+
+
+KILLED = """
+import os, signal, sqlite3, sys
+from pathlib import Path
+from wire.queues.embedded import EmbeddedQueue
+def die(sql):
+    if sql.startswith(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+class Connection(sqlite3.Connection):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.set_trace_callback(die)
+connect = sqlite3.connect
+sqlite3.connect = lambda *args, **kwargs: connect(*args, factory=Connection, **kwargs)
+EmbeddedQueue(Path(sys.argv[1]), "usage-events-dev")
+"""
+
+
+@pytest.mark.parametrize("step", ["BEGIN", "INSERT INTO bodies", "ALTER TABLE", "COMMIT"])
+def test_kill_9_while_a_file_is_taken_over_loses_nothing(former, open_queue, step):
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(former), step], cwd=ROOT, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert_taken_over(open_queue(), open_queue(DENIALS))
+
+
+TAKER = """
+import json, sys
+from pathlib import Path
+from wire.queues.base import Limits
+from wire.queues.embedded import EmbeddedQueue
+print("ready", flush=True)
+sys.stdin.readline()
+queue = EmbeddedQueue(Path(sys.argv[1]), "usage-events-dev", Limits(batch=100))
+taken = []
+while messages := queue.claim():
+    taken += [message.body.decode() for message in messages]
+print(json.dumps(taken))
+"""
+
+
+def test_two_processes_that_open_a_file_of_the_former_layout_at_once_share_its_messages(former):
+    with ExitStack() as running:
+        takers = [
+            running.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", TAKER, str(former)],
+                    cwd=ROOT,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(3)
+        ]
+        for taker in takers:
+            assert taker.stdout is not None
+            assert taker.stdout.readline() == "ready\n"
+        for taker in takers:
+            assert taker.stdin is not None
+            taker.stdin.write("go\n")
+            taker.stdin.flush()
+        taken = [body for taker in takers for body in json.loads(taker.communicate(timeout=60)[0])]
+    assert all(taker.returncode == 0 for taker in takers)
+    assert sorted(taken) == sorted(f"waiting {n}" for n in range(1, WAITING + 1))
