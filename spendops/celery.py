@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+import time
 
 from celery import Celery
 from celery.schedules import crontab
+from celery.signals import beat_embedded_init
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "spendops.settings")
@@ -48,3 +52,15 @@ app.conf.beat_schedule = {
     "collect unpriced models": {"task": "spend.tasks.collect_unpriced", "schedule": 30.0},
     "settle unpriced models": {"task": "spend.tasks.settle_unpriced", "schedule": 300.0},
 }
+
+
+@beat_embedded_init.connect
+def _end_with_the_worker(**sent: object) -> None:
+    """The timetable's process is the worker's child: it must not stay when that is killed, beside the next one's."""
+    threading.Thread(target=_outlive_nobody, args=(os.getppid(),), name="parent-watch", daemon=True).start()
+
+
+def _outlive_nobody(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
