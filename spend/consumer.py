@@ -29,8 +29,10 @@ logger = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 0.05
 BACK_OFF_FIRST, BACK_OFF_MOST = 0.2, 10.0
-# While events keep coming, recounts take at most a quarter of the time. A mark that somebody else set is found soon.
-RECOUNT_LEAST, RECOUNT_SHARE = 0.25, 3
+# While events keep coming, recounts take at most a quarter of the time; while more wait than are taken at once, a tenth:
+# what is counted is late then in any case, and least late when the queue is short again. A mark that somebody else set
+# is found soon.
+RECOUNT_LEAST, RECOUNT_SHARE, RECOUNT_SHARE_BEHIND = 0.25, 3, 9
 AT_ONCE = 20_000  # events that are stored in one go, when so many wait
 LOOK_FOR_MARKS_SECONDS = 2.0
 
@@ -230,11 +232,12 @@ class UsageConsumer(Consumer):
 
     def _recount(self) -> None:
         began = time.monotonic()
+        share = RECOUNT_SHARE_BEHIND if self._ahead else RECOUNT_SHARE
         if self._try(self._count, "count days anew"):
             self._back_off = BACK_OFF_FIRST
-            wait = max(RECOUNT_LEAST, RECOUNT_SHARE * (time.monotonic() - began))
+            wait = max(RECOUNT_LEAST, share * (time.monotonic() - began))
         else:
-            wait = max(self._back_off, RECOUNT_SHARE * (time.monotonic() - began))
+            wait = max(self._back_off, share * (time.monotonic() - began))
             self._back_off = min(self._back_off * 2, BACK_OFF_MOST)
         self._recount_from = time.monotonic() + wait
 
