@@ -29,9 +29,8 @@ logger = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 0.05
 BACK_OFF_FIRST, BACK_OFF_MOST = 0.2, 10.0
-# While events keep coming, recounts take at most a quarter of the time; while more wait than are taken at once, a tenth:
-# what is counted is late then in any case, and least late when the queue is short again. A mark that somebody else set
-# is found soon.
+# While events keep coming, recounts take at most a quarter of the time; with a backlog, a tenth: what is counted is
+# late then in any case, and least so when the queue is short again. A mark that somebody else set is found soon.
 RECOUNT_LEAST, RECOUNT_SHARE, RECOUNT_SHARE_BEHIND = 0.25, 3, 9
 AT_ONCE = 20_000  # events that are stored in one go, when so many wait
 LOOK_FOR_MARKS_SECONDS = 2.0
