@@ -9,6 +9,7 @@ from uuid import UUID
 
 from spend.zones import calendar_of
 
+_ARRIVED = "ts >= fromUnixTimestamp64Milli(%(begin)s) AND ts < fromUnixTimestamp64Milli(%(end)s)"
 _DAYS = "day BETWEEN %(first)s AND %(last)s"
 
 
@@ -18,6 +19,7 @@ class Conditions:
     def __init__(self) -> None:
         self._parts = ["tenant_id = %(tenant_id)s"]
         self._days = list(self._parts)
+        self._arrival = list(self._parts)
         self.parameters: dict[str, Any] = {}
 
     def add(self, condition: str, **parameters: Any) -> Conditions:
@@ -59,9 +61,15 @@ class Conditions:
 
     def arrived(self, begin: int, end: int) -> Conditions:
         """Arrivals from `begin` on and before `end`, Unix ms."""
-        return self.add(
-            "ts >= fromUnixTimestamp64Milli(%(begin)s) AND ts < fromUnixTimestamp64Milli(%(end)s)", begin=begin, end=end
-        )
+        self._arrival.append(_ARRIVED)
+        return self.add(_ARRIVED, begin=begin, end=end)
+
+    @property
+    def of_arrivals(self) -> str:
+        """All conditions, for `usage_events FINAL`. Those that no rev of an event changes choose its rows before its
+        revs are told apart, which spares about a third of the time.
+        """
+        return f"PREWHERE {' AND '.join(self._arrival)} WHERE {self}"
 
     def before(self, ts_ms: int, event_id: str) -> Conditions:
         """Events older than one, in the order of `NEWEST_FIRST`: where the next page begins."""

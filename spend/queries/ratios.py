@@ -51,7 +51,7 @@ def latency(tenant_id: str, of: Slice) -> Latency:
     where = single_events(tenant_id, of).add(_CALLS)
     sql = (
         f"SELECT count(), quantilesExact({_LEVELS})(duration_ms), countIf(ttfb_ms > 0),"  # noqa: S608 - our own SQL
-        f" quantilesExactIf({_LEVELS})(ttfb_ms, ttfb_ms > 0) FROM usage_events FINAL WHERE {where}"
+        f" quantilesExactIf({_LEVELS})(ttfb_ms, ttfb_ms > 0) FROM usage_events FINAL {where.of_arrivals}"
     )
     calls, durations, first, first_bytes = ask(sql, where.parameters, tenant_id=tenant_id, purpose="latency")[0]
     return Latency(_percentiles(durations, calls), _percentiles(first_bytes, first))

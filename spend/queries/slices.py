@@ -125,7 +125,7 @@ def cells(
             )
         where.arrived(begins[0], days.bounds(of.last)[1])
         source, measures = "usage_events FINAL", OF_EVENTS
-        inner = f" WHERE {where}"
+        inner = f" {where.of_arrivals}"
         if each is not Each.WHOLE:
             bucket = "roundDown(toUnixTimestamp64Milli(ts), %(begins)s)"
             where.parameters["begins"] = begins
