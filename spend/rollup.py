@@ -257,9 +257,18 @@ def _zones_of(marks: Iterable[DirtyDay]) -> dict[str, CountedZone]:
 
 
 def _delete(marks: Sequence[DirtyDay], zones: Mapping[str, CountedZone]) -> None:
-    """Delete these very marks, which were read, but for those of tenants whose zone changed meanwhile."""
+    """Delete these very marks, which were read; those of tenants whose zone changed meanwhile are set anew.
+
+    Who moved the tenant may have taken such a mark away already, before what was counted here in the old zone stood in
+    the rollup: so it found nothing to put zeros in the place of.
+    """
     with transaction.atomic():
         now = CountedZone.objects.select_for_update().in_bulk(zones)
-        done = [each.pk for each in marks if now[each.tenant_id].generation == zones[each.tenant_id].generation]
-        for first in range(0, len(done), _IDS_AT_ONCE):
-            DirtyDay.objects.filter(pk__in=done[first : first + _IDS_AT_ONCE]).delete()
+        late = [each for each in marks if now[each.tenant_id].generation != zones[each.tenant_id].generation]
+        ids = [each.pk for each in marks]
+        for first in range(0, len(ids), _IDS_AT_ONCE):
+            DirtyDay.objects.filter(pk__in=ids[first : first + _IDS_AT_ONCE]).delete()
+        DirtyDay.objects.bulk_create(
+            DirtyDay(tenant_id=each.tenant_id, day=each.day, zone=zones[each.tenant_id].zone, since_ms=each.since_ms)
+            for each in late
+        )
