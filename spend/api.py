@@ -11,11 +11,10 @@ from django.http import Http404, HttpRequest
 from ninja import Field, Path, Router, Schema
 
 from pricing.explain import ExplainedLine
-from spend.clickhouse.errors import UnavailableError
 from spend.explaining import explained
 from spend.queries.requests import RequestRow, request_by_id
 from tenants.frame.operations import operation
-from tenants.frame.problems import ApiProblem, Problem
+from tenants.frame.problems import Problem
 from tenants.gates import keys_seen
 from tenants.http import TenantRequest
 from tenants.permissions import Permission
@@ -117,10 +116,7 @@ class ExplanationOut(Schema):
 def explain_usage(request: HttpRequest, event_id: EventId) -> ExplanationOut:
     """Recomputed from the price book and the overrides that the event names, to the last pico-USD."""
     known = cast(TenantRequest, request)
-    try:
-        row = request_by_id(known.tenant.id, str(event_id), keys=keys_seen(known))
-    except UnavailableError as error:
-        raise ApiProblem(503, "unavailable", "Usage cannot be read at present. Try again in a moment.") from error
+    row = request_by_id(known.tenant.id, str(event_id), keys=keys_seen(known))
     if row is None:
         raise Http404("There is nothing at this address.")
     return ExplanationOut.model_validate(_shown(known.tenant.id, row))

@@ -10,7 +10,6 @@ from django.utils import timezone
 from ninja import Field, Query, Router, Schema
 
 from spend.across.rows import TenantRow, chosen_rows, side_by_side
-from spend.clickhouse.errors import UnavailableError
 from spend.periods import Choice, PeriodError
 from spend.queries.sums_of_tenants import TenantSum
 from tenants.frame.days import Day
@@ -101,8 +100,6 @@ def spend_by_tenant(request: HttpRequest, wanted: Query[TenantsQuery]) -> Any:
         )
     except PeriodError as error:
         raise ApiProblem(422, "invalid_period", str(error)) from error
-    except UnavailableError as error:
-        raise ApiProblem(503, "unavailable", "Spend cannot be read at present. Try again in a moment.") from error
     rows = chosen_rows(found, search=wanted.search, sort=wanted.sort, all_of_them=wanted.all)
     shown = rows[wanted.offset : wanted.offset + wanted.limit]
     return {"items": [_row(row) for row in shown], "count": len(rows), "total": _sum(found.total)}

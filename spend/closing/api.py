@@ -10,7 +10,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Field, Path, Query, Router, Schema
 from pydantic import ConfigDict, StringConstraints
 
-from spend.clickhouse.errors import UnavailableError
 from spend.closing.actions import seal_month
 from spend.closing.drafts import Totals, draft
 from spend.closing.months import Month, months_of
@@ -19,7 +18,7 @@ from spend.closing.statement import read
 from spend.models import Statement
 from spend.views.live import today_of
 from tenants.frame.operations import operation
-from tenants.frame.problems import ApiProblem, Problem
+from tenants.frame.problems import Problem
 from tenants.http import TenantRequest
 from tenants.permissions import Permission
 from wire.money import pico_from_usd_string
@@ -88,11 +87,8 @@ class FileQuery(Schema):
 def list_months(request: HttpRequest) -> MonthsOut:
     """All months from the first usage on."""
     tenant = cast(TenantRequest, request).tenant
-    try:
-        months = months_of(tenant, today=today_of(tenant))
-        running = running_totals(tenant, months)
-    except UnavailableError as error:
-        raise _out_of_reach() from error
+    months = months_of(tenant, today=today_of(tenant))
+    running = running_totals(tenant, months)
     return MonthsOut(months=[_month(each, running.get(each.first)) for each in months])
 
 
@@ -107,12 +103,9 @@ def list_months(request: HttpRequest) -> MonthsOut:
 def get_statement(request: HttpRequest, month: MonthPath) -> StatementOut:
     """The stored statement, or the draft of a month that is not sealed, whose figures still move."""
     tenant = cast(TenantRequest, request).tenant
-    try:
-        found = _month_for(request, month)
-        stored = statement_of(found)
-        document = read(stored.body) if stored else draft(tenant, found.first)
-    except UnavailableError as error:
-        raise _out_of_reach() from error
+    found = _month_for(request, month)
+    stored = statement_of(found)
+    document = read(stored.body) if stored else draft(tenant, found.first)
     totals = Totals.of(document)
     running = Running(Decimal(document["totals"]["total"]["charge_usd"]), totals.requests, totals.unpriced_requests)
     return StatementOut(month=_month(found, running), statement=document)
@@ -129,10 +122,7 @@ def get_statement(request: HttpRequest, month: MonthPath) -> StatementOut:
 )
 def get_statement_file(request: HttpRequest, month: MonthPath, query: Query[FileQuery]) -> HttpResponse:
     """The bytes that were stored at sealing (JSON, PDF) or are made of them (HTML); of an open month, a draft."""
-    try:
-        body = file_of(cast(TenantRequest, request).tenant, _month_for(request, month), query.kind)
-    except UnavailableError as error:
-        raise _out_of_reach() from error
+    body = file_of(cast(TenantRequest, request).tenant, _month_for(request, month), query.kind)
     name = f"statement-{month}.{query.kind}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return HttpResponse(body, content_type=TYPES[query.kind], headers=headers)
@@ -152,12 +142,9 @@ def seal_month_of_tenant(request: HttpRequest, month: MonthPath, payload: Confir
     usage that comes later and prices that change for it are booked in the month that is open then.
     """
     known = cast(TenantRequest, request)
-    try:
-        found = _month_for(request, month)
-        totals = Totals(pico_from_usd_string(payload.charge_usd), payload.requests, payload.unpriced_requests)
-        seal = seal_month(tenant=known.tenant, month=found.first, confirmed=str(totals), by=known.actor)
-    except UnavailableError as error:
-        raise _out_of_reach() from error
+    found = _month_for(request, month)
+    totals = Totals(pico_from_usd_string(payload.charge_usd), payload.requests, payload.unpriced_requests)
+    seal = seal_month(tenant=known.tenant, month=found.first, confirmed=str(totals), by=known.actor)
     return _month(found._replace(seal=seal), Running(Decimal(payload.charge_usd), *totals[1:]))
 
 
@@ -188,7 +175,3 @@ def _month(month: Month, running: Running | None) -> MonthOut:
         pdf_sha256=stored.pdf_sha256 if stored else None,
         sealed_at=month.seal.sealed_at if month.seal else None,
     )
-
-
-def _out_of_reach() -> ApiProblem:
-    return ApiProblem(503, "unavailable", "Usage cannot be read at present. Try again in a moment.")

@@ -9,7 +9,6 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema
 from pydantic import ConfigDict, StringConstraints
 
-from spend.clickhouse.errors import UnavailableError
 from spend.cost_centres.actions import change_cost_centres
 from spend.cost_centres.queries import Held, held_by, outcome
 from spend.cost_centres.rules import (
@@ -26,7 +25,7 @@ from spend.cost_centres.rules import (
 )
 from spend.views.live import today_of
 from tenants.frame.operations import operation
-from tenants.frame.problems import ApiProblem, Problem
+from tenants.frame.problems import Problem
 from tenants.http import TenantRequest
 from tenants.permissions import Permission
 from wire.money import usd_string
@@ -176,10 +175,7 @@ def _shown(held: Held) -> BookOut:
 
 def _outcome(request: HttpRequest, book: Book) -> OutcomeOut:
     tenant = cast(TenantRequest, request).tenant
-    try:
-        found = outcome(tenant.id, book, today=today_of(tenant))
-    except UnavailableError as error:
-        raise ApiProblem(503, "unavailable", "Usage cannot be read at present. Try again in a moment.") from error
+    found = outcome(tenant.id, book, today=today_of(tenant))
     return OutcomeOut(
         first=found.first,
         last=found.last,

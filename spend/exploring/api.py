@@ -13,7 +13,6 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Query, Router, Schema
 
-from spend.clickhouse.errors import TooMuchError, UnavailableError
 from spend.exploring.api_words import BY, FILTERS, PERIOD
 from spend.exploring.filters import is_filter
 from spend.exploring.measures import MEASURES, plain, together
@@ -182,15 +181,9 @@ def invalid(*errors: tuple[str, str]) -> ApiProblem:
 
 
 def answered(ask: Callable[[], Answer]) -> Answer:
-    """An answer of ClickHouse; problems for what it says instead."""
+    """An answer of ClickHouse; a problem for what cannot be asked. What ClickHouse does not answer, the API says."""
     try:
         return ask()
-    except UnavailableError as error:
-        raise ApiProblem(503, "unavailable", "Usage cannot be read at present. Try again in a moment.") from error
-    except TooMuchError as error:
-        raise ApiProblem(
-            422, "too_much", "That is too much to sum up in time: ask for fewer days or groups, or narrow it."
-        ) from error
     except ValueError as error:
         raise ApiProblem(422, "invalid_request", str(error)) from error
 

@@ -10,13 +10,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Field, Path, Query, Router, Schema
 from pydantic import ConfigDict
 
-from spend.clickhouse.errors import UnavailableError
 from spend.models import InvoiceComparison
 from spend.reconciling.actions import TOLERANCE, compare_invoice
 from spend.reconciling.queries import Compared, compared_rows, comparison_by_id, comparisons, usd_of
 from tenants.errors import InvalidSettingError
 from tenants.frame.operations import answered, operation
-from tenants.frame.problems import ApiProblem, Problem
+from tenants.frame.problems import Problem
 from tenants.http import TenantRequest
 from tenants.permissions import Permission
 
@@ -106,18 +105,15 @@ def compare_an_invoice(request: HttpRequest, query: Query[InvoiceQuery]) -> Http
     known = cast(TenantRequest, request)
     if request.content_type in _FORMS:
         raise InvalidSettingError("Send the file itself as the body, as text/csv or application/json.", field="file")
-    try:
-        made = compare_invoice(
-            tenant=known.tenant,
-            kind=query.source,
-            provider=query.provider,
-            tolerance=query.tolerance,
-            file_name=query.file_name,
-            pieces=_pieces(request),
-            by=known.actor,
-        )
-    except UnavailableError as error:
-        raise ApiProblem(503, "unavailable", "Usage cannot be read at present. Try again in a moment.") from error
+    made = compare_invoice(
+        tenant=known.tenant,
+        kind=query.source,
+        provider=query.provider,
+        tolerance=query.tolerance,
+        file_name=query.file_name,
+        pieces=_pieces(request),
+        by=known.actor,
+    )
     return answered(ComparisonDetail(**_detail(made)), status=200)
 
 

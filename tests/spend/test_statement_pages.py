@@ -123,3 +123,8 @@ def test_pages_without_clickhouse_say_so(admin_client, customer, settings):
         page = admin_client.get(address)
         assert page.status_code == 503, address
         assert "Calls go on" in text_of(page), address
+    month = f"{at:%Y-%m}"
+    spend = ("spend", "spend/tenants", "spend/movers", "usage", "denials", "cost-centres/outcome")
+    for address in (*spend, "statements", f"statements/{month}", f"statements/{month}/file"):
+        answer = admin_client.get(f"/api/v1/{address}")
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), address
