@@ -109,7 +109,7 @@ def _days(found: Explored) -> dict[str, Any]:
         "range": [f"{first - timedelta(days=1)} {_HALF_A_DAY}", f"{last} {_HALF_A_DAY}"],
         "tickformat": "%-d %b",
         "hoverformat": "%a %-d %b %Y",
-        "nticks": 9,
+        "nticks": 6,  # as many as stand side by side on a phone
     }
 
 
